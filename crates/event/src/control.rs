@@ -1,0 +1,104 @@
+//! Commands of the control stream.
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{InvalidName, River, Stage, Topic};
+
+/// A command as it travels: `{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", content = "commandArgs", rename_all = "lowercase")]
+pub enum Command {
+    /// Deliver events of `topic` to `river` from now on.
+    Subscribe {
+        /// The river's name.
+        river: String,
+        /// The event type.
+        topic: String,
+    },
+    /// Stop delivering events of `topic` to `river`.
+    Unsubscribe {
+        /// The river's name.
+        river: String,
+        /// The event type.
+        topic: String,
+    },
+    /// List `topic` among those that others may subscribe to.
+    Advertise {
+        /// The event type.
+        topic: String,
+    },
+}
+
+impl Command {
+    /// Kinesis partition key: the commands of one river, or of one topic, keep their order.
+    #[must_use]
+    pub fn partition_key(&self) -> &str {
+        match self {
+            Self::Subscribe { river, .. } | Self::Unsubscribe { river, .. } => river,
+            Self::Advertise { topic } => topic,
+        }
+    }
+
+    /// Name of the command, for logs and metric labels.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Subscribe { .. } => "subscribe",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Advertise { .. } => "advertise",
+        }
+    }
+
+    /// Checks the names against what SQS, SNS and DynamoDB accept in `stage`.
+    ///
+    /// # Errors
+    /// The first name that would be refused, and why.
+    pub fn validate(&self, stage: &Stage) -> Result<(), InvalidName> {
+        match self {
+            Self::Subscribe { river, topic } | Self::Unsubscribe { river, topic } => {
+                River::parse(river, stage)?;
+                Topic::parse(topic)?;
+            }
+            Self::Advertise { topic } => {
+                Topic::parse(topic)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The command as JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Three strings: nothing here can fail to be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_written_as_the_original_writes_it() {
+        let subscribe = Command::Subscribe { river: "r1".into(), topic: "ViewPage".into() };
+        let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#;
+        assert_eq!(subscribe.to_json(), json);
+        assert_eq!(serde_json::from_str::<Command>(json).unwrap(), subscribe);
+        let advertise = Command::Advertise { topic: "ViewPage".into() };
+        let json = r#"{"command":"advertise","commandArgs":{"topic":"ViewPage"}}"#;
+        assert_eq!(advertise.to_json(), json);
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused() {
+        let json = r#"{"command":"drop","commandArgs":{"river":"r1"}}"#;
+        assert!(serde_json::from_str::<Command>(json).is_err());
+    }
+
+    #[test]
+    fn a_name_that_sqs_would_refuse_is_refused_here() {
+        let stage = Stage::parse("dev").unwrap();
+        let command = Command::Subscribe { river: "r 1".into(), topic: "ViewPage".into() };
+        assert!(command.validate(&stage).unwrap_err().to_string().contains("r 1"));
+    }
+}
