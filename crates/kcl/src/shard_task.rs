@@ -1,0 +1,198 @@
+//! One shard, from its checkpoint to its end: read, hand over, save the place.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
+use crate::held::{HeldLease, NotWritten};
+use crate::lease_table::LeaseTable;
+use crate::processor::{Batch, Processor, Retry};
+use crate::retrieval::{NoRead, Read, ShardReader, backoff};
+use crate::settings::Settings;
+use crate::shards::Shard;
+use crate::transition::Transition;
+
+/// The most that one read returns, in bytes: the room to have before asking.
+const READ_BYTES_MAX: usize = 10 << 20;
+/// Permits of the byte budget stand for this many bytes each, so that their number fits.
+pub(crate) const BUDGET_UNIT: usize = 1 << 10;
+const RETRY_LEAST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The shard is processed to its end; its children can be taken.
+    Finished,
+    /// Told to stop; the place is saved and the lease released.
+    Stopped,
+    /// The lease was lost.
+    Lost,
+}
+
+/// Everything that reading one shard takes.
+pub(crate) struct ShardTask<P> {
+    pub(crate) shard: Arc<str>,
+    pub(crate) reader: ShardReader,
+    pub(crate) held: HeldLease,
+    pub(crate) table: LeaseTable,
+    pub(crate) processor: Arc<P>,
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What was accepted and not yet saved.
+struct Progress {
+    accepted: Option<SequenceNumber>,
+    saved_at: Instant,
+}
+
+impl<P: Processor> ShardTask<P> {
+    pub(crate) async fn run(self) -> Ended {
+        let lost = self.held.lost().clone();
+        let shard = self.shard.clone();
+        // Dropping the work is what losing a lease means: nothing it holds may reach the table any more,
+        // and the next owner starts at the checkpoint.
+        let ended = tokio::select! {
+            biased;
+            () = lost.cancelled() => Ended::Lost,
+            ended = self.read_to_end() => ended,
+        };
+        info!(shard = &*shard, ended = ?ended, "stopped reading a shard");
+        ended
+    }
+
+    async fn read_to_end(mut self) -> Ended {
+        let mut progress = Progress { accepted: None, saved_at: Instant::now() };
+        let mut failures = 0;
+        let mut next_read = Instant::now();
+        while let Some(room) = self.turn(next_read).await {
+            next_read = Instant::now() + self.settings.read_interval;
+            match self.reader.read().await {
+                Ok(read) => {
+                    failures = 0;
+                    let end = read.end.clone();
+                    if !self.hand_over(read, room, &mut progress).await {
+                        break;
+                    }
+                    if let Some(children) = end {
+                        return self.finish(children).await;
+                    }
+                }
+                Err(NoRead::Reopen) => next_read = Instant::now(),
+                Err(NoRead::Pause(error)) => {
+                    next_read = Instant::now() + backoff(failures, RETRY_LEAST, RETRY_MOST);
+                    failures += 1;
+                    let error = &error as &dyn std::error::Error;
+                    warn!(shard = &*self.shard, error, failures, "could not read a shard");
+                }
+            }
+            self.save(&mut progress, self.settings.checkpoint_interval).await;
+        }
+        self.save(&mut progress, Duration::ZERO).await;
+        self.held.release().await;
+        Ended::Stopped
+    }
+
+    /// Waits for the next read's time, then for room for what it may return. `None` when told to stop.
+    async fn turn(&self, next_read: Instant) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(READ_BYTES_MAX / BUDGET_UNIT).unwrap_or(u32::MAX);
+        let room = async {
+            sleep_until(next_read).await;
+            self.budget.clone().acquire_many_owned(units).await.ok()
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            room = room => room,
+        }
+    }
+
+    /// Hands the records over until they are accepted. False when told to stop before that.
+    async fn hand_over(
+        &self,
+        read: Read,
+        mut room: OwnedSemaphorePermit,
+        progress: &mut Progress,
+    ) -> bool {
+        let Read { records, millis_behind_latest, .. } = read;
+        let Some(last) = records.last().map(|record| record.sequence_number.clone()) else {
+            return true;
+        };
+        let bytes: usize = records.iter().map(|record| record.data.len()).sum();
+        drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(BUDGET_UNIT))));
+        let batch = Batch { shard: self.shard.clone(), records, millis_behind_latest };
+        let accepted = self.offer(&batch).await;
+        if accepted {
+            progress.accepted = Some(last);
+        }
+        accepted
+    }
+
+    async fn offer(&self, batch: &Batch) -> bool {
+        for attempt in 0.. {
+            let offered = AssertUnwindSafe(self.processor.process(batch)).catch_unwind().await;
+            let retry = match offered {
+                Ok(Ok(())) => return true,
+                Ok(Err(retry)) => retry,
+                Err(_) => Retry::because("the processor panicked"),
+            };
+            let pause = retry.after.unwrap_or_else(|| backoff(attempt, RETRY_LEAST, RETRY_MOST));
+            let (shard, records) = (&*self.shard, batch.records.len());
+            warn!(shard, records, attempt, reason = retry.reason, "a batch was not accepted");
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return false,
+                () = sleep(pause) => {}
+            }
+        }
+        false
+    }
+
+    /// Saves the place, at most every `interval`. What fails for now is tried again with the next read.
+    async fn save(&self, progress: &mut Progress, interval: Duration) {
+        let Some(sequence) = progress.accepted.clone() else { return };
+        if progress.saved_at.elapsed() < interval {
+            return;
+        }
+        let position = Position { sequence, sub_sequence: 0 };
+        if self.held.checkpoint(Checkpoint::At(position)).await.is_ok() {
+            *progress = Progress { accepted: None, saved_at: Instant::now() };
+        }
+    }
+
+    /// Children first, then the end: a crash in between leaves a shard that ends once more.
+    async fn finish(self, children: Vec<Shard>) -> Ended {
+        for attempt in 0.. {
+            match self.try_finish(&children).await {
+                Ok(()) => break,
+                Err(NotWritten::Lost) => return Ended::Lost,
+                Err(NotWritten::ForNow) => sleep(backoff(attempt, RETRY_LEAST, RETRY_MOST)).await,
+            }
+        }
+        self.held.release().await;
+        Ended::Finished
+    }
+
+    async fn try_finish(&self, children: &[Shard]) -> Result<(), NotWritten> {
+        for child in children {
+            let lease = child.lease(Checkpoint::TrimHorizon);
+            if let Err(error) = self.table.apply(&Transition::Create, &lease).await {
+                let error = &error as &dyn std::error::Error;
+                error!(shard = &*self.shard, child = child.id, error, "could not create a lease");
+                return Err(NotWritten::ForNow);
+            }
+        }
+        let ids = children.iter().map(|child| child.id.clone()).collect();
+        self.held.note_children(ids).await?;
+        self.held.checkpoint(Checkpoint::ShardEnd).await
+    }
+}
