@@ -1,0 +1,98 @@
+//! What becomes of the records of a batch.
+
+use event::{Header, Malformed};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kcl::{Batch, Processor, Record, Retry};
+use tracing::{info, warn};
+
+use crate::metrics::Metrics;
+use crate::pack;
+use crate::publish::Publisher;
+use crate::quarantine::{Quarantine, Reason};
+
+/// Requests to SNS under way for one shard: enough to hide its latency, few enough to leave others room.
+const REQUESTS_MAX: usize = 8;
+
+/// Publishes what can be published and quarantines the rest.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    pub(crate) publisher: Publisher,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) metrics: Metrics,
+}
+
+/// The records of a batch, told apart.
+struct Sorted<'a> {
+    records: Vec<&'a Record>,
+    headers: Vec<Header<'a>>,
+    unfit: Vec<(&'a Record, Reason)>,
+}
+
+impl Processor for Carrier {
+    async fn process(&self, batch: &Batch) -> Result<(), Retry> {
+        self.metrics.behind(&batch.shard, batch.millis_behind_latest);
+        let mut sorted = sort(&batch.records);
+        let refused = self.publish(&sorted).await?;
+        self.metrics.published(sorted.headers.len() - refused.len());
+        sorted.unfit.extend(refused);
+        for (record, reason) in &sorted.unfit {
+            let put = self.quarantine.put(&batch.shard, record, reason).await;
+            put.map_err(|error| Retry::because(format!("{error:#}")))?;
+            self.metrics.quarantined(reason.kind);
+            warn!(
+                shard = &*batch.shard,
+                sequence_number = %record.sequence_number,
+                reason = reason.text,
+                "quarantined a record"
+            );
+        }
+        let (shard, behind_ms) = (&*batch.shard, batch.millis_behind_latest);
+        info!(shard, records = batch.records.len(), behind_ms, "carried a batch");
+        Ok(())
+    }
+}
+
+impl Carrier {
+    /// Publishes every fit record, and returns those that SNS refused.
+    async fn publish<'a>(&self, sorted: &Sorted<'a>) -> Result<Vec<(&'a Record, Reason)>, Retry> {
+        let sizes: Vec<_> = sorted.headers.iter().map(pack::size).collect();
+        let requests = pack::runs(&sizes).into_iter().map(async |run| {
+            let refused = self.publisher.publish(&sorted.headers[run.clone()]).await;
+            let refused = refused.map_err(|error| Retry::because(error.to_string()))?;
+            let refused = refused.into_iter().map(|refused| {
+                let reason = Reason { kind: "refused_by_sns", text: refused.reason };
+                (sorted.records[run.start + refused.index], reason)
+            });
+            Ok(refused.collect::<Vec<_>>())
+        });
+        let refused: Vec<_> =
+            stream::iter(requests).buffer_unordered(REQUESTS_MAX).try_collect().await?;
+        Ok(refused.into_iter().flatten().collect())
+    }
+}
+
+fn sort(records: &[Record]) -> Sorted<'_> {
+    let mut sorted = Sorted { records: Vec::new(), headers: Vec::new(), unfit: Vec::new() };
+    for record in records {
+        match Header::parse(&record.data) {
+            Ok(header) if pack::size(&header) > pack::BYTES_MAX => {
+                let size = pack::size(&header);
+                let text =
+                    format!("{size} bytes with its attribute; SNS takes {}", pack::BYTES_MAX);
+                sorted.unfit.push((record, Reason { kind: "too_large", text }));
+            }
+            Ok(header) => {
+                sorted.records.push(record);
+                sorted.headers.push(header);
+            }
+            Err(malformed) => sorted.unfit.push((record, malformed.into())),
+        }
+    }
+    sorted
+}
+
+impl From<Malformed> for Reason {
+    fn from(malformed: Malformed) -> Self {
+        Self { kind: malformed.kind(), text: malformed.to_string() }
+    }
+}

@@ -1,0 +1,161 @@
+//! Publishes events in batches, entry by entry until SNS has accepted or refused each.
+
+use std::time::Duration;
+
+use aws_sdk_sns::Client;
+use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sns::operation::publish_batch::PublishBatchError;
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use event::{EVENT_TYPE_ATTRIBUTE, Header};
+use tokio::time::sleep;
+
+use crate::metrics::Metrics;
+use crate::pack::ENTRIES_MAX;
+
+/// Attempts before the whole batch is given back to be offered again: some seconds of trying.
+const ATTEMPTS_MAX: u32 = 6;
+const RETRY_LEAST: Duration = Duration::from_millis(50);
+
+/// Publishes to one SNS topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Publisher {
+    pub(crate) sns: Client,
+    pub(crate) topic_arn: String,
+    pub(crate) metrics: Metrics,
+}
+
+/// An event that SNS will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Index of the event in the request.
+    pub(crate) index: usize,
+    /// SNS's code and message.
+    pub(crate) reason: String,
+}
+
+/// SNS could not be made to take everything for now.
+#[derive(Debug, thiserror::Error)]
+#[error("SNS accepted {accepted} of {entries} events after {ATTEMPTS_MAX} attempts: {last}")]
+pub(crate) struct NotAccepted {
+    accepted: usize,
+    entries: usize,
+    last: String,
+}
+
+/// What a request, or the part of it that is left, came to.
+struct Attempt {
+    /// Entries to send again.
+    left: Vec<usize>,
+    refused: Vec<Refused>,
+    last_error: String,
+}
+
+impl Publisher {
+    /// Publishes at most ten events, and returns those that SNS refused for good.
+    ///
+    /// # Errors
+    /// [`NotAccepted`], when some were neither accepted nor refused.
+    pub(crate) async fn publish(&self, events: &[Header<'_>]) -> Result<Vec<Refused>, NotAccepted> {
+        self.metrics.batch_fill.observe(ratio(events.len()));
+        let mut left: Vec<_> = (0..events.len()).collect();
+        let mut refused = Vec::new();
+        let mut last = String::new();
+        for attempt in 0..ATTEMPTS_MAX {
+            let outcome = self.attempt(events, &left).await;
+            (left, last) = (outcome.left, outcome.last_error);
+            refused.extend(outcome.refused);
+            if left.is_empty() {
+                return Ok(refused);
+            }
+            self.metrics.retried("entry", left.len());
+            let ceiling = RETRY_LEAST * 2u32.pow(attempt);
+            sleep(ceiling.mul_f64(0.5 + fastrand::f64())).await;
+        }
+        let accepted = events.len() - left.len() - refused.len();
+        Err(NotAccepted { accepted, entries: events.len(), last })
+    }
+
+    async fn attempt(&self, events: &[Header<'_>], left: &[usize]) -> Attempt {
+        let entries = left.iter().filter_map(|&index| entry(index, &events[index])).collect();
+        let batch = self.sns.publish_batch().topic_arn(&self.topic_arn);
+        match batch.set_publish_batch_request_entries(Some(entries)).send().await {
+            Ok(reply) => {
+                let mut attempt =
+                    Attempt { left: Vec::new(), refused: Vec::new(), last_error: String::new() };
+                for failed in reply.failed() {
+                    let Ok(index) = failed.id().parse() else { continue };
+                    let message = failed.message().unwrap_or("no message");
+                    let reason = format!("{}: {message}", failed.code());
+                    if failed.sender_fault() {
+                        attempt.refused.push(Refused { index, reason });
+                    } else {
+                        attempt.left.push(index);
+                        attempt.last_error = reason;
+                    }
+                }
+                attempt
+            }
+            Err(error) => self.whole_request_failed(events, left, &error).await,
+        }
+    }
+
+    /// A request that is refused as a whole is sent again entry by entry, so that the bad one stands alone.
+    async fn whole_request_failed(
+        &self,
+        events: &[Header<'_>],
+        left: &[usize],
+        error: &SdkError<PublishBatchError>,
+    ) -> Attempt {
+        let reason = chassis::explain(error);
+        let mut attempt =
+            Attempt { left: left.to_vec(), refused: Vec::new(), last_error: reason.clone() };
+        if !is_refusal(error) {
+            return attempt;
+        }
+        if let [index] = left {
+            attempt.left.clear();
+            attempt.refused.push(Refused { index: *index, reason });
+            return attempt;
+        }
+        attempt.left.clear();
+        for &index in left {
+            let single = Box::pin(self.attempt(events, &[index])).await;
+            attempt.left.extend(single.left);
+            attempt.refused.extend(single.refused);
+            attempt.last_error = single.last_error;
+        }
+        attempt
+    }
+}
+
+/// Whether the content was refused, so that sending it again cannot help. A missing topic or permission is
+/// not the event's fault.
+fn is_refusal(error: &SdkError<PublishBatchError>) -> bool {
+    const CONTENT: [&str; 5] = [
+        "InvalidParameter",
+        "InvalidParameterValue",
+        "ParameterValueInvalid",
+        "ValidationException",
+        "BatchRequestTooLong",
+    ];
+    let code = error.as_service_error().and_then(|error| error.code());
+    code.is_some_and(|code| CONTENT.contains(&code))
+}
+
+fn entry(index: usize, header: &Header<'_>) -> Option<PublishBatchRequestEntry> {
+    let attribute = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(&*header.event_type)
+        .build();
+    PublishBatchRequestEntry::builder()
+        .id(index.to_string())
+        .message(header.json)
+        .message_attributes(EVENT_TYPE_ATTRIBUTE, attribute.ok()?)
+        .build()
+        .ok()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most ten")]
+fn ratio(entries: usize) -> f64 {
+    entries as f64 / ENTRIES_MAX as f64
+}
