@@ -4,8 +4,8 @@
 //! on a loopback port for every other client ([`LocalAws::serve`]), and to a script of faults that can throttle,
 //! delay, fail or lose any call ([`LocalAws::faults`]).
 //!
-//! What is deliberately absent: signatures and IAM are not checked, nothing is kept on disk, and an operation or
-//! parameter that is not understood is an error, never a silent success.
+//! What is deliberately absent: signatures and IAM are not checked, nothing is kept on disk. An operation that is
+//! not served is an error, never a silent success.
 
 mod client;
 mod clock;

@@ -1,0 +1,132 @@
+//! The tree of events, line by line as they come: who said what, on what grounds, how long after the root.
+
+use std::collections::BTreeMap;
+
+use event::{Event, EventId};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::scenario::{
+    CUSTOMER_SEGMENTED, MEMBERSHIP_RESOLVED, OFFER_PROPOSED, OFFERS_SELECTED, VIEW_PAGE,
+};
+use super::story::{emitter, text};
+
+/// Columns for the emitter and for the type, with room for the longest names of the scenario.
+const EMITTER_WIDTH: usize = 14;
+const TYPE_WIDTH: usize = 19;
+
+/// A tree that grows.
+#[derive(Debug)]
+pub(super) struct Tree {
+    colours: bool,
+    /// When the root was emitted.
+    began: Option<Timestamp>,
+    placed: BTreeMap<EventId, Node>,
+    /// Events whose cause was not seen yet: shards are read one after the other.
+    waiting: Vec<Event>,
+}
+
+#[derive(Debug)]
+struct Node {
+    depth: usize,
+    event_type: String,
+}
+
+impl Tree {
+    /// An empty tree.
+    pub(super) fn new(colours: bool) -> Self {
+        Self { colours, began: None, placed: BTreeMap::new(), waiting: Vec::new() }
+    }
+
+    /// Takes an event and gives the lines that can be shown now: its own, and those of events that waited for it;
+    /// none while its cause is missing.
+    pub(super) fn add(&mut self, event: &Event) -> Vec<String> {
+        self.waiting.push(event.clone());
+        let mut lines = Vec::new();
+        while let Some(next) = self.waiting.iter().position(|event| self.has_cause(event)) {
+            let event = self.waiting.remove(next);
+            lines.push(self.place(&event));
+        }
+        lines
+    }
+
+    /// Lines of the events whose cause never came.
+    pub(super) fn rest(mut self) -> Vec<String> {
+        let rest = std::mem::take(&mut self.waiting);
+        rest.iter().map(|event| self.place(event)).collect()
+    }
+
+    fn has_cause(&self, event: &Event) -> bool {
+        event.causation_id.as_ref().is_none_or(|cause| self.placed.contains_key(cause))
+    }
+
+    fn place(&mut self, event: &Event) -> String {
+        let began = *self.began.get_or_insert(event.timestamp);
+        let cause = event.causation_id.as_ref().and_then(|cause| self.placed.get(cause));
+        let depth = cause.map_or(0, |cause| cause.depth + 1);
+        let line = self.line(event, event.timestamp.duration_since(began).as_millis(), depth);
+        let node = Node { depth, event_type: event.event_type.clone() };
+        self.placed.insert(event.event_id.clone(), node);
+        line
+    }
+
+    fn line(&self, event: &Event, ms: i128, depth: usize) -> String {
+        let indent = "  ".repeat(depth);
+        let emitter = emitter(event);
+        let event_type = &event.event_type;
+        let after = self.dim(&format!("+{ms:>5} ms"));
+        let event_type = self.bold(&format!("{event_type:<TYPE_WIDTH$}"));
+        let mut line =
+            format!("{after}  {indent}{emitter:<EMITTER_WIDTH$} {event_type} {}", summary(event));
+        let causes = self.causes(event);
+        if !causes.is_empty() {
+            let causes = self.dim(&format!("  ← {}", causes.join(" + ")));
+            line.push_str(&causes);
+        }
+        line.trim_end().to_owned()
+    }
+
+    /// Types of the events that this one rests on: the facts that an offer names, else the one it answers.
+    fn causes(&self, event: &Event) -> Vec<&str> {
+        let known = |id: &EventId| self.placed.get(id).map(|node| node.event_type.as_str());
+        let facts = event.payload["facts"].as_array();
+        let facts = facts.into_iter().flatten().filter_map(Value::as_str).map(EventId::from);
+        let named: Vec<_> = facts.filter_map(|id| known(&id)).collect();
+        if named.is_empty() {
+            return event.causation_id.as_ref().and_then(known).into_iter().collect();
+        }
+        named
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.coloured("\x1b[2m", text)
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.coloured("\x1b[1m", text)
+    }
+
+    fn coloured(&self, code: &str, text: &str) -> String {
+        if self.colours { format!("{code}{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// What matters about an event of the scenario, in few words.
+fn summary(event: &Event) -> String {
+    let payload = &event.payload;
+    match event.event_type.as_str() {
+        VIEW_PAGE => text(payload, "name").to_owned(),
+        CUSTOMER_SEGMENTED => text(payload, "segment").to_owned(),
+        MEMBERSHIP_RESOLVED => text(payload, "tier").to_owned(),
+        OFFER_PROPOSED => {
+            format!("{:<12} \"{}\"", text(payload, "basis"), text(payload, "title"))
+        }
+        OFFERS_SELECTED => {
+            format!("{} offers", payload["offers"].as_array().map_or(0, Vec::len))
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

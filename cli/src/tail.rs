@@ -1,0 +1,95 @@
+//! Reads every shard of a stream from its beginning: for watching, not for consuming. Nothing is saved, nothing
+//! is shared with others, and whoever stops looking misses nothing but the sight.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::ShardIteratorType;
+use event::{Event, EventId};
+
+/// The events of a stream, once each, in the order of their arrival within a shard.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    kinesis: Client,
+    stream: String,
+    /// Where to read next, by shard; nowhere for a shard that has ended.
+    iterators: BTreeMap<String, Option<String>>,
+    seen: BTreeSet<EventId>,
+}
+
+impl Tail {
+    /// Looks at the shards; reads nothing yet.
+    ///
+    /// # Errors
+    /// What Kinesis refuses.
+    pub(crate) async fn open(kinesis: Client, stream: &str) -> anyhow::Result<Self> {
+        let mut tail = Self {
+            kinesis,
+            stream: stream.to_owned(),
+            iterators: BTreeMap::new(),
+            seen: BTreeSet::new(),
+        };
+        let mut next = None;
+        loop {
+            let list = tail.kinesis.list_shards();
+            // A later page is asked for by its token alone.
+            let list = match next {
+                Some(token) => list.next_token(token),
+                None => list.stream_name(stream),
+            };
+            let page = list.send().await.with_context(|| format!("listing shards of {stream}"))?;
+            for shard in page.shards() {
+                tail.begin(shard.shard_id()).await?;
+            }
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(tail);
+            }
+        }
+    }
+
+    async fn begin(&mut self, shard: &str) -> anyhow::Result<()> {
+        if self.iterators.contains_key(shard) {
+            return Ok(());
+        }
+        let first = self
+            .kinesis
+            .get_shard_iterator()
+            .stream_name(&self.stream)
+            .shard_id(shard)
+            .shard_iterator_type(ShardIteratorType::TrimHorizon);
+        let first = first.send().await.with_context(|| format!("opening shard {shard}"))?;
+        self.iterators.insert(shard.to_owned(), first.shard_iterator);
+        Ok(())
+    }
+
+    /// One read of every shard: the events that have come since the last, without those that came before.
+    /// Records that are no events are passed over.
+    ///
+    /// # Errors
+    /// What Kinesis refuses.
+    pub(crate) async fn read(&mut self) -> anyhow::Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let shards: Vec<String> = self.iterators.keys().cloned().collect();
+        for shard in shards {
+            let Some(Some(iterator)) = self.iterators.get(&shard) else { continue };
+            let read = self.kinesis.get_records().shard_iterator(iterator).send().await;
+            let read = read.with_context(|| format!("reading shard {shard}"))?;
+            let come = read.records().iter().filter_map(|record| {
+                // Whoever cares for what is no event looks into the quarantine of the rapids-reader.
+                Event::parse(record.data().as_ref()).ok()
+            });
+            for event in come {
+                if self.seen.insert(event.event_id.clone()) {
+                    events.push(event);
+                }
+            }
+            for child in read.child_shards() {
+                self.begin(child.shard_id()).await?;
+            }
+            self.iterators.insert(shard, read.next_shard_iterator);
+        }
+        Ok(events)
+    }
+}

@@ -1,0 +1,195 @@
+//! `subscribe`, `unsubscribe`, `advertise`: a command for the control plane, and the wait until it is applied.
+//!
+//! The original returns as soon as the command is on its stream, and `topics` may still be empty after an
+//! `advertise`. Waiting makes the session that its documentation shows come true every time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::bail;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_kinesis::primitives::Blob;
+use event::control::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Resource, is_missing};
+use crate::failure::Result;
+use crate::session::Session;
+
+/// Time between two looks at the table: ten reads a second of one item.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Checks the names, gives the command, and waits as long as `limit` says; without a limit, not at all.
+pub(super) async fn run(
+    session: &Session,
+    command: &Command,
+    limit: Option<Duration>,
+) -> Result<()> {
+    command.validate(&session.names.stage)?;
+    put(session, command).await?;
+    if let Some(limit) = limit {
+        wait(session, command, limit).await?;
+    }
+    Ok(())
+}
+
+/// Puts a command onto the control stream.
+///
+/// # Errors
+/// What Kinesis refuses.
+pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<()> {
+    let control = &session.names.control;
+    let put = session
+        .aws
+        .kinesis
+        .put_record()
+        .stream_name(control)
+        .partition_key(command.partition_key())
+        .data(Blob::new(command.to_json()));
+    put.send().await.map_err(|error| Resource::Control(control).refused(error))?;
+    Ok(())
+}
+
+/// Waits until the control plane has applied a command.
+///
+/// # Errors
+/// That it has not within `limit`, and how far it is.
+pub(crate) async fn wait(
+    session: &Session,
+    command: &Command,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    let give_up = Instant::now() + limit;
+    loop {
+        let progress = progress(command, look(session, command).await?.as_ref());
+        if progress == Progress::Applied {
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            bail!(unapplied(session, command, limit, &progress));
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// How far the control plane is with a command.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    /// Done.
+    Applied,
+    /// Nothing of it is to be seen yet.
+    Waiting,
+    /// Seen, and being worked on.
+    Pending,
+    /// Refused, with the reason.
+    Degraded(String),
+}
+
+type Row = HashMap<String, AttributeValue>;
+
+/// The row that the command is about; a table that is not there yet has none.
+async fn look(session: &Session, command: &Command) -> anyhow::Result<Option<Row>> {
+    let stage = &session.names.stage;
+    let (table, topic, river) = match command {
+        Command::Subscribe { river, topic } | Command::Unsubscribe { river, topic } => {
+            (stage.subscriptions_table(), topic, Some(river))
+        }
+        Command::Advertise { topic } => (stage.topics_table(), topic, None),
+    };
+    let mut get = session.aws.dynamodb.get_item().table_name(&table).consistent_read(true);
+    get = get.key("Topic", AttributeValue::S(topic.clone()));
+    if let Some(river) = river {
+        get = get.key("Subscriber", AttributeValue::S(river.clone()));
+    }
+    match get.send().await {
+        Ok(found) => Ok(found.item),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(Resource::Table(&table).refused(error)),
+    }
+}
+
+/// What the row says about the command.
+fn progress(command: &Command, row: Option<&Row>) -> Progress {
+    let word = |name: &str| row.and_then(|row| row.get(name)).and_then(|value| value.as_s().ok());
+    match (command, row) {
+        (Command::Unsubscribe { .. }, None) | (Command::Advertise { .. }, Some(_)) => {
+            Progress::Applied
+        }
+        (_, None) | (Command::Unsubscribe { .. }, Some(_)) => Progress::Waiting,
+        (Command::Subscribe { .. }, Some(_)) => match word("Status").map(String::as_str) {
+            Some("active") => Progress::Applied,
+            Some("degraded") => {
+                let reason = word("Reason").cloned();
+                Progress::Degraded(reason.unwrap_or_else(|| "no reason is given".to_owned()))
+            }
+            _ => Progress::Pending,
+        },
+    }
+}
+
+fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &Progress) -> String {
+    let seconds = limit.as_secs();
+    let (what, look) = match command {
+        Command::Subscribe { river, topic } => {
+            (format!("subscribe {river} {topic}"), format!("rapids listsubs {river}"))
+        }
+        Command::Unsubscribe { river, topic } => {
+            (format!("unsubscribe {river} {topic}"), format!("rapids listsubs {river}"))
+        }
+        Command::Advertise { topic } => (format!("advertise {topic}"), "rapids topics".to_owned()),
+    };
+    let control = &session.names.control;
+    match progress {
+        Progress::Degraded(reason) => {
+            format!("`{what}` is degraded: {reason} (once that is mended, give the command again)")
+        }
+        Progress::Pending => format!(
+            "the control plane has begun but not finished `{what}` within {seconds} s: \
+             look later with `{look}`, or see the logs of the control plane"
+        ),
+        Progress::Applied | Progress::Waiting => format!(
+            "the control plane has not applied `{what}` within {seconds} s: it lies on stream {control} and is \
+             applied once a control plane of stage {} runs; look with `{look}`",
+            session.names.stage
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(words: &[(&str, &str)]) -> Row {
+        let word = |(name, value): &(&str, &str)| {
+            ((*name).to_owned(), AttributeValue::S((*value).to_owned()))
+        };
+        words.iter().map(word).collect()
+    }
+
+    fn subscribe() -> Command {
+        Command::Subscribe { river: "r1".into(), topic: "ViewPage".into() }
+    }
+
+    #[test]
+    fn a_subscription_is_applied_once_its_row_is_active() {
+        let seen = |words: &[(&str, &str)]| progress(&subscribe(), Some(&row(words)));
+        assert_eq!(progress(&subscribe(), None), Progress::Waiting);
+        assert_eq!(seen(&[("Topic", "ViewPage")]), Progress::Pending);
+        assert_eq!(seen(&[("Status", "pending")]), Progress::Pending);
+        assert_eq!(seen(&[("Status", "active")]), Progress::Applied);
+        let degraded = seen(&[("Status", "degraded"), ("Reason", "150 values")]);
+        assert_eq!(degraded, Progress::Degraded("150 values".into()));
+    }
+
+    #[test]
+    fn a_topic_is_applied_when_its_row_comes_and_an_unsubscription_when_it_goes() {
+        let (river, topic) = ("r1".to_owned(), "ViewPage".to_owned());
+        let advertise = Command::Advertise { topic: topic.clone() };
+        let unsubscribe = Command::Unsubscribe { river, topic };
+        let there = row(&[("Topic", "ViewPage"), ("Status", "active")]);
+        assert_eq!(progress(&advertise, None), Progress::Waiting);
+        assert_eq!(progress(&advertise, Some(&there)), Progress::Applied);
+        assert_eq!(progress(&unsubscribe, Some(&there)), Progress::Waiting);
+        assert_eq!(progress(&unsubscribe, None), Progress::Applied);
+    }
+}

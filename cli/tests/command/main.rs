@@ -1,0 +1,9 @@
+//! The real binary, as a person or a script runs it: against a `rapids up` of its own, over a socket.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
+mod demo;
+mod failures;
+mod scripts;
+mod support;
+mod up;

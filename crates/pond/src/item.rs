@@ -1,0 +1,34 @@
+//! Attributes of an item, read and written.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+/// Attributes by name, as DynamoDB has them.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Partition key of every item.
+pub(crate) const PK: &str = "pk";
+/// Sort key of every item.
+pub(crate) const SK: &str = "sk";
+/// When DynamoDB may delete the item, in seconds since the Unix epoch.
+pub(crate) const TTL: &str = "ttl";
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn seconds(at: Timestamp) -> AttributeValue {
+    AttributeValue::N(at.as_second().to_string())
+}
+
+/// The key of an item.
+pub(crate) fn key(pk: &str, sk: &str) -> Item {
+    HashMap::from([(PK.to_owned(), text(pk)), (SK.to_owned(), text(sk))])
+}
+
+/// A text attribute; none where it is missing or something else.
+pub(crate) fn text_of<'a>(item: &'a Item, attribute: &str) -> Option<&'a str> {
+    item.get(attribute)?.as_s().ok().map(String::as_str)
+}

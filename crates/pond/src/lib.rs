@@ -1,0 +1,30 @@
+//! Durable state for services.
+//!
+//! A service has one table, opened as a [`Pond`], and keeps in it what it needs of these:
+//!
+//! - [`Inbox`]: which events were handled, so that a copy is dropped;
+//! - [`Facts`]: what is known in a conversation. Facts only grow, so a [`Rule`] over them fires once in whatever
+//!   order the events arrive;
+//! - [`Windows`]: a need, its solutions for a while, and one choice among them, through any crash;
+//! - [`Reference`]: small tables of things that somebody else knows.
+//!
+//! Nothing here publishes, and nothing knows of rivers: a service writes what it must before it lets an event go.
+//! Nothing here holds a lock or a lease either: every write that decides something is conditional, and whoever
+//! comes second finds out.
+
+mod error;
+mod facts;
+mod inbox;
+mod item;
+mod reference;
+mod rule;
+mod table;
+mod window;
+
+pub use error::Error;
+pub use facts::{Fact, Facts, Known};
+pub use inbox::Inbox;
+pub use reference::Reference;
+pub use rule::{Requires, Rule, due};
+pub use table::Pond;
+pub use window::{Closing, Collected, Frozen, Opening, WindowId, Windows};

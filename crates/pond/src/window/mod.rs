@@ -1,0 +1,382 @@
+//! A need, its solutions for a while, and one choice among them.
+//!
+//! The window of a need is one item, each of its solutions another. The protocol, in which any process may do any
+//! step and may die after it:
+//!
+//! - **open**: put the window if there is none. Its opener must have made sure before that somebody will close
+//!   it, with a timer that survives the process;
+//! - **collect**: put the solution and require that the window is OPEN, in one transaction. Only then is the
+//!   solution's event let go;
+//! - **close**: OPEN → CLOSING when due. From here on no transaction can add a solution, so the solutions that a
+//!   consistent query finds are all there will ever be. The choice is a function of them, and is written down
+//!   with CLOSING → EMITTED: the first to write decides, and everybody publishes what is written;
+//! - **sent**: noted after the choice is on the rapids.
+//!
+//! The two obvious short cuts lose or duplicate: reading the solutions before the window is closed misses one that
+//! comes in between; publishing before the choice is written lets two processes publish two choices.
+//!
+//! A solution that comes too late is kept beside the window. Amending a choice because of it is not done here yet.
+
+mod state;
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, Put,
+    ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem,
+};
+use event::Event;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::sleep;
+
+use self::state::{CLOSING, EMITTED, OPEN, Step, Window};
+pub use self::state::{Frozen, Opening, WindowId};
+use crate::item::{self, Item};
+use crate::table::LONGER_THAN_ANY_MESSAGE;
+use crate::{Error, Pond};
+
+/// Sort key of the window's own item.
+const WINDOW: &str = "WINDOW";
+/// Sort keys of solutions in time start with this.
+const SOLUTION: &str = "SOLUTION#";
+/// Sort keys of solutions too late start with this.
+const LATE: &str = "LATE#";
+/// Attempts while others write the same window. A conversation is small: more than this many at once is a fault.
+const ATTEMPTS_MAX: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The windows of a service, for solutions of the type `S`.
+#[derive(Clone, Debug)]
+pub struct Windows<S>(Pond, PhantomData<fn() -> S>);
+
+/// What became of a solution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collected {
+    /// It is in the window, and in the choice.
+    Added,
+    /// It was there already.
+    Duplicate,
+    /// The window was closed. The solution is kept beside it; `first` tells a new one from a copy.
+    Late {
+        /// Whether it came for the first time.
+        first: bool,
+    },
+    /// There is no such window: nothing was written.
+    NoWindow,
+}
+
+/// How far a window is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Closing {
+    /// There is no such window.
+    NoWindow,
+    /// It has time until then.
+    NotYet {
+        /// When it is to be closed.
+        due: jiff::Timestamp,
+    },
+    /// The choice stands, and is to be published. Then call [`Windows::sent`].
+    Emit {
+        /// What was chosen, as the first process to choose wrote it down.
+        event: Box<Event>,
+        /// How the window opened.
+        opening: Box<Opening>,
+    },
+    /// All is done.
+    Sent,
+}
+
+impl<S: Serialize + DeserializeOwned> Windows<S> {
+    /// The windows in `pond`.
+    #[must_use]
+    pub fn new(pond: &Pond) -> Self {
+        Self(pond.clone(), PhantomData)
+    }
+
+    /// Whether there is such a window, open or not.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Unreadable`].
+    pub async fn is_known(&self, id: &WindowId) -> Result<bool, Error> {
+        Ok(self.read(id).await?.is_some())
+    }
+
+    /// Opens a window, if there is none; false if there was one. Call it only when a timer is set that survives
+    /// this process: an open window that nobody knows of would never be closed.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn open(&self, id: &WindowId, opening: &Opening) -> Result<bool, Error> {
+        let mut item = item::key(&id.pk(), WINDOW);
+        item.extend([
+            ("state".to_owned(), item::text(OPEN)),
+            ("opened_at".to_owned(), item::text(opening.opened_at.to_string())),
+            ("due".to_owned(), item::text(opening.due.to_string())),
+            ("cause".to_owned(), item::text(opening.cause.to_json())),
+        ]);
+        self.put_if_absent(item, "opening a window").await
+    }
+
+    /// Collects a solution, which has to be the same for the same `solution_id`.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Contended`].
+    pub async fn collect(
+        &self,
+        id: &WindowId,
+        solution_id: &str,
+        solution: &S,
+    ) -> Result<Collected, Error> {
+        let pk = id.pk();
+        let solution = serde_json::to_string(solution);
+        let solution = &solution.map_err(|error| self.failed("writing a solution", error))?;
+        for attempt in 0..ATTEMPTS_MAX {
+            match self.try_collect(&pk, solution_id, solution).await? {
+                Attempt::Done(collected) => return Ok(collected),
+                Attempt::TooLate => {
+                    let item = self.solution(&pk, &format!("{LATE}{solution_id}"), solution);
+                    let first = self.put_if_absent(item, "keeping a late solution").await?;
+                    return Ok(Collected::Late { first });
+                }
+                Attempt::Conflict => self.pause(attempt).await,
+            }
+        }
+        Err(self.contended(pk))
+    }
+
+    /// Brings a window as far as it can be brought now: closes it when it is due, and lets `choose` decide, unless
+    /// that is done already. `choose` has to be a function of what it is given.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Unreadable`], [`Error::Contended`].
+    pub async fn close(
+        &self,
+        id: &WindowId,
+        choose: impl Fn(&Frozen<S>) -> Event,
+    ) -> Result<Closing, Error> {
+        let now = self.0.now();
+        for attempt in 0..ATTEMPTS_MAX {
+            let Some(window) = self.read(id).await? else { return Ok(Closing::NoWindow) };
+            let written = match window.step(now) {
+                Step::Wait { due } => return Ok(Closing::NotYet { due }),
+                Step::Publish { event } => {
+                    let opening = Box::new(window.opening);
+                    return Ok(Closing::Emit { event, opening });
+                }
+                Step::Nothing => return Ok(Closing::Sent),
+                Step::Freeze => {
+                    let closed_at = item::text(now.to_string());
+                    self.advance(id, (OPEN, CLOSING), ("closed_at", closed_at)).await?
+                }
+                Step::Choose { closed_at } => {
+                    let solutions = self.solutions(id).await?;
+                    let frozen = Frozen { opening: window.opening, closed_at, solutions };
+                    let event = item::text(choose(&frozen).to_json());
+                    self.advance(id, (CLOSING, EMITTED), ("event", event)).await?
+                }
+            };
+            if !written {
+                self.pause(attempt).await;
+            }
+        }
+        Err(self.contended(id.pk()))
+    }
+
+    /// Notes that the choice is on the rapids.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Contended`].
+    pub async fn sent(&self, id: &WindowId) -> Result<(), Error> {
+        for attempt in 0..ATTEMPTS_MAX {
+            let sent = ("sent", AttributeValue::Bool(true));
+            if self.advance(id, (EMITTED, EMITTED), sent).await? {
+                return Ok(());
+            }
+            self.pause(attempt).await;
+        }
+        Err(self.contended(id.pk()))
+    }
+
+    async fn read(&self, id: &WindowId) -> Result<Option<Window>, Error> {
+        let pk = id.pk();
+        let Some(item) = self.0.get(&pk, WINDOW).await? else { return Ok(None) };
+        let window = Window::from_item(&item);
+        window.map(Some).map_err(|attribute| self.0.unreadable(&pk, attribute))
+    }
+
+    async fn try_collect(&self, pk: &str, id: &str, solution: &str) -> Result<Attempt, Error> {
+        let action = "collecting a solution";
+        let build = |error: BuildError| self.failed(action, error);
+        let put = Put::builder()
+            .table_name(&*self.0.table)
+            .set_item(Some(self.solution(pk, &format!("{SOLUTION}{id}"), solution)))
+            .condition_expression("attribute_not_exists(pk)");
+        let open = ConditionCheck::builder()
+            .table_name(&*self.0.table)
+            .set_key(Some(item::key(pk, WINDOW)))
+            .condition_expression("#state = :open")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":open", item::text(OPEN))
+            .return_values_on_condition_check_failure(OnFailure::AllOld);
+        let put = TransactWriteItem::builder().put(put.build().map_err(build)?).build();
+        let open = TransactWriteItem::builder().condition_check(open.build().map_err(build)?);
+        let call = self.0.client.transact_write_items().transact_items(put);
+        let Err(error) = call.transact_items(open.build()).send().await else {
+            return Ok(Attempt::Done(Collected::Added));
+        };
+        let cancelled = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                refused(cancelled.cancellation_reasons())
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                Some(Attempt::Conflict)
+            }
+            _ => None,
+        };
+        cancelled.ok_or_else(|| Error::aws(&self.0.table, action, error))
+    }
+
+    fn solution(&self, pk: &str, sk: &str, solution: &str) -> Item {
+        let mut item = item::key(pk, sk);
+        item.insert("solution".to_owned(), item::text(solution));
+        item.insert(item::TTL.to_owned(), self.0.expiry(LONGER_THAN_ANY_MESSAGE));
+        item
+    }
+
+    async fn solutions(&self, id: &WindowId) -> Result<Vec<S>, Error> {
+        let pk = id.pk();
+        let query = self.0.client.query().table_name(&*self.0.table).consistent_read(true);
+        let query = query
+            .key_condition_expression("pk = :pk AND begins_with(sk, :solution)")
+            .expression_attribute_values(":pk", item::text(&pk))
+            .expression_attribute_values(":solution", item::text(SOLUTION));
+        let mut items = query.into_paginator().items().send();
+        let mut solutions = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|e| Error::aws(&self.0.table, "reading solutions", e))?;
+            let solution = item::text_of(&item, "solution");
+            let solution = solution.and_then(|json| serde_json::from_str(json).ok());
+            solutions.push(solution.ok_or_else(|| self.0.unreadable(&pk, "solution"))?);
+        }
+        Ok(solutions)
+    }
+
+    async fn put_if_absent(&self, mut item: Item, action: &'static str) -> Result<bool, Error> {
+        item.insert(item::TTL.to_owned(), self.0.expiry(LONGER_THAN_ANY_MESSAGE));
+        let put = self.0.client.put_item().table_name(&*self.0.table).set_item(Some(item));
+        match put.condition_expression("attribute_not_exists(pk)").send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(Error::aws(&self.0.table, action, error)),
+        }
+    }
+
+    /// Moves the window from one state to the next and sets an attribute. False if it is not in the first state,
+    /// or a transaction on it is under way.
+    async fn advance(
+        &self,
+        id: &WindowId,
+        (from, to): (&str, &str),
+        (attribute, value): (&str, AttributeValue),
+    ) -> Result<bool, Error> {
+        let update = self.update(id).update_expression("SET #state = :to, #attribute = :value");
+        let update = update
+            .condition_expression("#state = :from")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":from", item::text(from))
+            .expression_attribute_values(":to", item::text(to))
+            .expression_attribute_values(":value", value);
+        let Err(error) = update.send().await else { return Ok(true) };
+        match error.as_service_error() {
+            Some(
+                UpdateItemError::ConditionalCheckFailedException(_)
+                | UpdateItemError::TransactionConflictException(_),
+            ) => Ok(false),
+            _ => Err(Error::aws(&self.0.table, "moving a window", error)),
+        }
+    }
+
+    fn update(&self, id: &WindowId) -> UpdateItemFluentBuilder {
+        let update = self.0.client.update_item().table_name(&*self.0.table);
+        update.set_key(Some(item::key(&id.pk(), WINDOW)))
+    }
+
+    async fn pause(&self, attempt: u32) {
+        sleep(PAUSE.mul_f64(fastrand::f64() * f64::from(attempt + 1))).await;
+    }
+
+    fn failed(
+        &self,
+        action: &'static str,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        Error::Aws { table: self.0.table.to_string(), action, source: error.into() }
+    }
+
+    fn contended(&self, item: String) -> Error {
+        Error::Contended { table: self.0.table.to_string(), item }
+    }
+}
+
+/// What a try to collect came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Done(Collected),
+    TooLate,
+    Conflict,
+}
+
+/// What the reasons for a cancelled collection say: the first is of the solution, the second of the window. None
+/// when it was something else than the two conditions or a conflict.
+fn refused(reasons: &[CancellationReason]) -> Option<Attempt> {
+    let [solution, window] = reasons else { return None };
+    let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+    if failed(solution) {
+        return Some(Attempt::Done(Collected::Duplicate));
+    }
+    if failed(window) {
+        let exists = window.item().is_some_and(|item| !item.is_empty());
+        return Some(if exists { Attempt::TooLate } else { Attempt::Done(Collected::NoWindow) });
+    }
+    let conflict = |reason: &CancellationReason| reason.code() == Some("TransactionConflict");
+    (conflict(solution) || conflict(window)).then_some(Attempt::Conflict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(code: &str) -> CancellationReason {
+        CancellationReason::builder().code(code).build()
+    }
+
+    #[test]
+    fn the_reasons_of_a_refusal_are_told_apart() {
+        let (none, failed, conflict) =
+            (reason("None"), reason("ConditionalCheckFailed"), reason("TransactionConflict"));
+        let closed = CancellationReason::builder().code("ConditionalCheckFailed");
+        let closed = closed.item("state", item::text(CLOSING)).build();
+        let of = |solution: &CancellationReason, window: &CancellationReason| {
+            refused(&[solution.clone(), window.clone()])
+        };
+        assert_eq!(of(&failed, &none), Some(Attempt::Done(Collected::Duplicate)));
+        assert_eq!(of(&failed, &closed), Some(Attempt::Done(Collected::Duplicate)));
+        assert_eq!(of(&none, &failed), Some(Attempt::Done(Collected::NoWindow)));
+        assert_eq!(of(&none, &closed), Some(Attempt::TooLate));
+        assert_eq!(of(&none, &conflict), Some(Attempt::Conflict));
+        assert_eq!(of(&reason("ValidationError"), &none), None);
+        assert_eq!(refused(&[]), None);
+    }
+}

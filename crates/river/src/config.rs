@@ -1,0 +1,118 @@
+//! What an operator may set of any service on a river.
+
+use std::time::Duration;
+
+use chassis::{Problems, Validate};
+use event::names::{River, Stage};
+use serde::{Deserialize, Serialize};
+
+use crate::settle::Limits;
+
+/// Settings of the kit; those of the handler, `C`, stand beside them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config<C: Default> {
+    /// Deployment; suffix of every resource.
+    pub stage: String,
+    /// The river to drink from; the service's own where not given. Two versions of a service on two rivers each
+    /// get every event, on one river they share them.
+    pub river: Option<String>,
+    /// The stream to publish to, `Rapids-{stage}` where not given.
+    pub rapids: Option<String>,
+    /// The control stream, `Control-{stage}` where not given.
+    pub control: Option<String>,
+    /// Whether to subscribe the river and advertise the service's events at every start. Switch it off where
+    /// others decide about subscriptions.
+    pub subscribe: bool,
+    /// Most events handled at once.
+    pub concurrency: u16,
+    /// How long a received message stays hidden from others. It is kept hidden for as long as it is worked on;
+    /// after a crash it comes again when this time is over.
+    #[serde(with = "chassis::duration")]
+    pub visibility: Duration,
+    /// Longest time that one event may take to handle before it is given up and retried.
+    #[serde(with = "chassis::duration")]
+    pub handle_limit: Duration,
+    /// Longest pause between two attempts at an event.
+    #[serde(with = "chassis::duration")]
+    pub retry_pause_max: Duration,
+    /// Attempts at an event before it goes to the dead-letter queue; fewer where the queue allows fewer. The
+    /// default spans some forty minutes.
+    pub attempts_max: u32,
+    /// The handler's own settings.
+    #[serde(flatten)]
+    pub handler: C,
+}
+
+/// For a handler without settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoConfig {}
+
+impl Validate for NoConfig {
+    fn validate(&self, _: &mut Problems) {}
+}
+
+impl<C: Default> Default for Config<C> {
+    fn default() -> Self {
+        Self {
+            stage: "dev".to_owned(),
+            river: None,
+            rapids: None,
+            control: None,
+            subscribe: true,
+            concurrency: 10,
+            visibility: Duration::from_secs(30),
+            handle_limit: Duration::from_secs(60),
+            retry_pause_max: Duration::from_secs(300),
+            attempts_max: 20,
+            handler: C::default(),
+        }
+    }
+}
+
+/// The keeper asks for more time at a third of this; below, an ordinary pause of SQS would lose messages.
+const VISIBILITY_LEAST: Duration = Duration::from_secs(3);
+/// SQS keeps a message hidden for 12 hours in all
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>).
+pub(crate) const VISIBILITY_MOST: Duration = Duration::from_secs(11 * 3_600);
+/// A thousand handlers in one process is where a second process is the better idea.
+const CONCURRENCY_MAX: u16 = 1_000;
+
+impl<C: Default + Validate> Validate for Config<C> {
+    fn validate(&self, problems: &mut Problems) {
+        match (Stage::parse(&self.stage), &self.river) {
+            (Err(error), _) => problems.report("stage", error.to_string()),
+            (Ok(stage), Some(river)) => {
+                if let Err(error) = River::parse(river, &stage) {
+                    problems.report("river", error.to_string());
+                }
+            }
+            (Ok(_), None) => {}
+        }
+        if !(1..=CONCURRENCY_MAX).contains(&self.concurrency) {
+            problems.report("concurrency", format!("must be 1 to {CONCURRENCY_MAX}"));
+        }
+        if !(VISIBILITY_LEAST..=VISIBILITY_MOST).contains(&self.visibility) {
+            problems.report("visibility", "must be 3s to 11h");
+        }
+        if self.handle_limit.is_zero() || self.handle_limit > VISIBILITY_MOST {
+            problems.report("handle_limit", "must be 1ms to 11h");
+        }
+        if !(Duration::from_secs(1)..=VISIBILITY_MOST).contains(&self.retry_pause_max) {
+            problems.report("retry_pause_max", "must be 1s to 11h");
+        }
+        if self.attempts_max == 0 {
+            problems.report("attempts_max", "must be at least 1");
+        }
+        self.handler.validate(problems);
+    }
+}
+
+impl<C: Default> Config<C> {
+    /// The limits of a queue from which SQS removes messages after `receives_max` receives: the last attempt has
+    /// to come before that, or nobody could say why a message was given up.
+    pub(crate) fn limits(&self, receives_max: Option<u32>) -> Limits {
+        let attempts_max = receives_max.map_or(self.attempts_max, |max| max.min(self.attempts_max));
+        Limits { attempts_max, pause_max: self.retry_pause_max }
+    }
+}

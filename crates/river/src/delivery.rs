@@ -1,0 +1,183 @@
+//! One message, from receipt to settlement.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Clock;
+use event::Event;
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::handler::{Failure, Handler, Outcome};
+use crate::held::Hold;
+use crate::message::Message;
+use crate::metrics::Metrics;
+use crate::quarantine::Quarantine;
+use crate::rapids::{self, NotPublished, Rapids};
+use crate::settle::{self, Limits, Settlement, Verdict};
+use crate::visibility::Return;
+
+/// Takes messages to the handler, and settles them. Shared by all deliveries of a river.
+#[derive(Debug)]
+pub(crate) struct Courier<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) rapids: Rapids,
+    pub(crate) quarantine: Quarantine,
+    /// Permits to handle.
+    pub(crate) slots: Semaphore,
+    pub(crate) returns: Sender<Return>,
+    pub(crate) deletes: Sender<Hold>,
+    pub(crate) limits: Limits,
+    pub(crate) handle_limit: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+}
+
+impl<H: Handler> Courier<H> {
+    /// Handles a message when its turn comes, and settles it. One whose turn has not come when the process is
+    /// told to stop is released at once, for others.
+    ///
+    /// `room` is the message's place in this process, given back when it is settled.
+    pub(crate) async fn deliver(
+        self: Arc<Self>,
+        message: Message,
+        hold: Hold,
+        room: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
+        let slot = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            () = hold.lost() => None,
+            slot = self.slots.acquire() => slot.ok(),
+        };
+        if let Some(slot) = slot {
+            let verdict = self.verdict(&message, &hold).await;
+            drop(slot);
+            self.settle(&message, hold, verdict.settlement).await;
+        } else {
+            self.metrics.settled("", "released");
+            self.give_back(hold, Duration::ZERO).await;
+        }
+        drop(room);
+    }
+
+    async fn verdict(&self, message: &Message, hold: &Hold) -> Verdict {
+        let event = match message.event() {
+            Ok(event) => event,
+            Err(malformed) => {
+                let verdict = Verdict::quarantine(malformed.kind(), malformed.to_string());
+                self.metrics.settled("", verdict.label);
+                return verdict;
+            }
+        };
+        let verdict = if message.receives > self.limits.attempts_max {
+            let text = format!(
+                "received {} times and never settled: it may end the process that handles it",
+                message.receives
+            );
+            Verdict::quarantine("exhausted", text)
+        } else {
+            match self.handle(&event, hold).await {
+                Some(result) => {
+                    settle::judge(result, message.receives, self.limits, fastrand::f64())
+                }
+                None => Verdict::lost(),
+            }
+        };
+        self.metrics.settled(&event.event_type, verdict.label);
+        if let Some(error) = &verdict.failure {
+            let (receives, settlement) = (message.receives, &verdict.settlement);
+            warn!(
+                event.r#type = event.event_type,
+                event.id = %event.event_id,
+                receives,
+                ?settlement,
+                error,
+                "could not handle an event this time"
+            );
+        }
+        verdict
+    }
+
+    /// What the event came to, everything written and published; none when the message was lost to another
+    /// process meanwhile.
+    async fn handle(&self, event: &Event, hold: &Hold) -> Option<Result<Outcome, Failure>> {
+        let _in_flight = self.metrics.in_flight();
+        let started = Instant::now();
+        // A handler that panicked is used on: it must keep its state in ponds, and a process that gave up all
+        // its other events for one of them would be worse.
+        let work = AssertUnwindSafe(self.work(event)).catch_unwind();
+        let done = tokio::select! {
+            biased;
+            // What is dropped here is the work, not the message: that is with somebody else already.
+            () = hold.lost() => return None,
+            done = timeout(self.handle_limit, work) => done,
+        };
+        let age = rapids::now(&self.clock).duration_since(event.timestamp);
+        let age = age.try_into().unwrap_or(Duration::ZERO);
+        self.metrics.handled(&event.event_type, started.elapsed(), age);
+        let limit = chassis::duration::to_text(self.handle_limit);
+        Some(match done {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => {
+                Err(Failure::retry(format!("the handler panicked: {}", said(&*panic))))
+            }
+            Err(_) => Err(Failure::retry(format!("it took longer than handle_limit, {limit}"))),
+        })
+    }
+
+    /// Handles, publishes, and lets the handler write that down.
+    async fn work(&self, event: &Event) -> Result<Outcome, Failure> {
+        let outcome = self.handler.handle(event).await?;
+        if let Outcome::Answered(drafts) = &outcome {
+            let answer = |draft| self.rapids.answer(event, draft);
+            let answers: Vec<_> = drafts.iter().cloned().map(answer).collect();
+            self.rapids.publish(&answers).await.map_err(NotPublished::into_failure)?;
+            self.handler.answered(event, &answers).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn settle(&self, message: &Message, hold: Hold, settlement: Settlement) {
+        match settlement {
+            Settlement::Delete => self.delete(hold).await,
+            Settlement::Retry(after) => self.give_back(hold, after).await,
+            Settlement::Lost => drop(hold),
+            Settlement::Quarantine(reason) => match self.quarantine.put(message, &reason).await {
+                Ok(()) => {
+                    let (kind, text) = (reason.kind, reason.text);
+                    warn!(kind, reason = text, "quarantined a message");
+                    self.delete(hold).await;
+                }
+                Err(error) => {
+                    warn!(%error, reason = reason.text, "could not quarantine a message");
+                    let Limits { pause_max, .. } = self.limits;
+                    let pause = settle::backoff(message.receives, pause_max, fastrand::f64());
+                    self.give_back(hold, pause).await;
+                }
+            },
+        }
+    }
+
+    // Both tasks outlive the couriers; were they gone, the message would come again by itself.
+    async fn delete(&self, hold: Hold) {
+        self.deletes.send(hold).await.ok();
+    }
+
+    async fn give_back(&self, hold: Hold, after: Duration) {
+        self.returns.send(Return::of(hold, after)).await.ok();
+    }
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,198 @@
+//! What the author of a service writes.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use chassis::Validate;
+use event::{Draft, Event};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::Context;
+
+/// A service on a river: declares what it hears and says, and answers one event at a time.
+///
+/// `handle` may be called for one event more than once, at the same time in two processes, and may be cancelled
+/// wherever it waits. What it writes has to bear that: ids of drafts are derived, facts only grow, an inbox
+/// remembers.
+pub trait Handler: Sized + Send + Sync + 'static {
+    /// The river it drinks from, unless the configuration names another.
+    const RIVER: &'static str;
+    /// Event types that its river is subscribed to.
+    const LISTENS_TO: &'static [&'static str];
+    /// Event types that it puts onto the rapids; they are advertised.
+    const EMITS: &'static [&'static str];
+    /// Business domain of what it emits.
+    const DOMAIN: &'static str;
+    /// Its own settings, beside those of the kit; [`crate::NoConfig`] for none.
+    type Config: DeserializeOwned + Serialize + Default + Validate + Send + 'static;
+
+    /// Opens ponds, registers metrics, reads rules. Spawns nothing.
+    ///
+    /// # Errors
+    /// Whatever makes a start pointless.
+    fn build(
+        config: Self::Config,
+        context: &Context,
+    ) -> impl Future<Output = anyhow::Result<Self>> + Send;
+
+    /// Decides what an event comes to. It may be of a type that the river is not subscribed to any more, or yet.
+    ///
+    /// # Errors
+    /// A [`Failure`] for now, after which the event comes again, or for good.
+    fn handle(&self, event: &Event) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+
+    /// The answers to `cause` are on the rapids: the moment to write that down. Then the event is deleted.
+    ///
+    /// # Errors
+    /// A [`Failure`], after which the event comes again.
+    fn answered(
+        &self,
+        cause: &Event,
+        answers: &[Event],
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (cause, answers);
+        async { Ok(()) }
+    }
+
+    /// Work of its own beside handling events, from start to `stop`. It must not be the only one who knows of
+    /// something: a process can end at any time.
+    fn background(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+        let _ = stop;
+        async {}
+    }
+}
+
+/// What an event came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Handled; these go onto the rapids, if any.
+    Answered(Vec<Draft>),
+    /// Not meant for this service.
+    Ignored,
+    /// A copy of an event that was handled before.
+    Duplicate,
+    /// Too early: to be handled again after this time, in whole seconds from 1 s to 11 h.
+    RetryAfter(Duration),
+    /// Can never be handled, and why: goes to the dead-letter queue.
+    Poison(String),
+}
+
+impl Outcome {
+    /// Handled, with nothing to say.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::Answered(Vec::new())
+    }
+
+    /// Handled, with one answer.
+    #[must_use]
+    pub fn answer(draft: Draft) -> Self {
+        Self::Answered(vec![draft])
+    }
+}
+
+/// What kept a handler from an outcome.
+///
+/// Every error becomes one by `?` and means that the event is retried; [`Failure::poison`] and [`payload`] make
+/// those that mean it never can be handled.
+#[derive(Debug)]
+pub struct Failure(pub(crate) Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// May work later.
+    Retry(Box<dyn Error + Send + Sync>),
+    /// Can never work: the kind in one word, and the reason.
+    Final { kind: &'static str, reason: String },
+}
+
+impl Failure {
+    /// The event can never be handled, and why.
+    #[must_use]
+    pub fn poison(reason: impl Into<String>) -> Self {
+        Self::last("poison", reason)
+    }
+
+    /// Not this time, and why.
+    #[must_use]
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self(Kind::Retry(reason.into().into()))
+    }
+
+    pub(crate) fn last(kind: &'static str, reason: impl Into<String>) -> Self {
+        Self(Kind::Final { kind, reason: reason.into() })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Retry(error) => f.write_str(&chassis::explain(error.as_ref())),
+            Kind::Final { reason, .. } => f.write_str(reason),
+        }
+    }
+}
+
+// `Failure` is no `Error` itself, or this would meet the reflexive `From`.
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Kind::Retry(Box::new(error)))
+    }
+}
+
+/// Reads the payload of an event. One that is left out, or null, is read as an empty object.
+///
+/// # Errors
+/// A final [`Failure`] that names the field: what is written wrong once is so at every retry.
+pub fn payload<T: DeserializeOwned>(event: &Event) -> Result<T, Failure> {
+    let empty = Value::Object(Map::new());
+    let payload = if event.payload.is_null() { &empty } else { &event.payload };
+    T::deserialize(payload).map_err(|error| {
+        Failure::poison(format!("the payload of {} cannot be used: {error}", event.event_type))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct View {
+        name: Option<String>,
+    }
+
+    fn view(payload: Value) -> Result<View, Failure> {
+        super::payload(&Event::root("ViewPage", "web", payload, Timestamp::UNIX_EPOCH))
+    }
+
+    #[test]
+    fn a_payload_that_is_left_out_is_empty() {
+        assert_eq!(view(Value::Null).unwrap().name, None);
+        assert_eq!(view(json!({"name": "Sally"})).unwrap().name.as_deref(), Some("Sally"));
+    }
+
+    #[test]
+    fn a_payload_that_cannot_be_used_is_final_and_says_why() {
+        let Kind::Final { kind, reason } = view(json!({"name": 7})).unwrap_err().0 else {
+            panic!("it would be retried");
+        };
+        assert_eq!(kind, "poison");
+        assert!(reason.contains("ViewPage") && reason.contains("integer `7`"), "{reason}");
+    }
+
+    #[test]
+    fn an_error_that_comes_by_a_question_mark_is_retried() {
+        fn failing() -> Result<(), Failure> {
+            Err(std::io::Error::other("the table is gone"))?;
+            Ok(())
+        }
+        assert!(matches!(failing().unwrap_err().0, Kind::Retry(_)));
+    }
+}

@@ -1,0 +1,43 @@
+//! The service kit: what a service on a river does, so that its author writes a type.
+//!
+//! A [`Handler`] says which river it drinks from, which topics that river listens to, and answers an event with
+//! drafts. `main` is `chassis::run::<river::Service<Location>>("location")`. Everything else is done here, once:
+//!
+//! - `hook` subscribes the river and advertises what the service emits, then waits for the queue;
+//! - `consumer` receives, `held` and `visibility` keep what was received, `delivery` takes one message from
+//!   receipt to settlement, `settle` decides how, `delete` and `quarantine` act on it;
+//! - `rapids` publishes, `alarm` sends the service an event of its own after a while.
+//!
+//! A message is deleted only after its answers are on the rapids and the handler has written down what it must
+//! ([`Handler::answered`]); until then it is kept, and whatever goes wrong it comes again. What cannot be handled
+//! at all lies in the river's dead-letter queue, with the reason.
+//!
+//! Not here on purpose: durable state (crate `pond`), which the kit never needs; and any knowledge of how events
+//! get from the rapids to the queue.
+
+mod alarm;
+mod config;
+mod consumer;
+mod context;
+mod delete;
+mod delivery;
+mod gather;
+mod handler;
+mod held;
+mod hook;
+mod message;
+mod metrics;
+mod pack;
+mod quarantine;
+mod rapids;
+mod service;
+mod settle;
+mod visibility;
+
+pub use alarm::{Alarm, NotRung};
+pub use config::{Config, NoConfig};
+pub use context::Context;
+pub use event::{Draft, Event};
+pub use handler::{Failure, Handler, Outcome, payload};
+pub use rapids::{NotPublished, Rapids};
+pub use service::Service;

@@ -1,0 +1,153 @@
+//! What the kit counts.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// Seconds from a quick look-up to the time at which a handler is given up.
+const SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 20.0, 60.0];
+/// The label of whatever the service has not declared: nobody else decides how many series there are.
+const OTHER: &str = "other";
+
+/// Counters of one service on one river. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    listens_to: &'static [&'static str],
+    emits: &'static [&'static str],
+    messages: IntCounterVec,
+    handle_seconds: HistogramVec,
+    event_age_seconds: HistogramVec,
+    in_flight: IntGauge,
+    lost: IntCounter,
+    published: IntCounterVec,
+}
+
+/// Counts one event as being handled until dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(IntGauge);
+
+impl Metrics {
+    pub(crate) fn register(
+        registry: &Registry,
+        river: &str,
+        listens_to: &'static [&'static str],
+        emits: &'static [&'static str],
+    ) -> Result<Self, prometheus::Error> {
+        let of_river = |name: &str, help: &str| Opts::new(name, help).const_label("river", river);
+        let seconds = |name: &str, help: &str| {
+            let opts = HistogramOpts::from(of_river(name, help)).buckets(SECONDS.to_vec());
+            HistogramVec::new(opts, &["event"])
+        };
+        let metrics = Self {
+            listens_to,
+            emits,
+            messages: IntCounterVec::new(
+                of_river("rapids_river_messages_total", "Messages by what became of them."),
+                &["event", "outcome"],
+            )?,
+            handle_seconds: seconds(
+                "rapids_river_handle_seconds",
+                "Time to handle an event, its answers published, in seconds.",
+            )?,
+            event_age_seconds: seconds(
+                "rapids_river_event_age_seconds",
+                "Age of an event, by its own timestamp, when it was handled, in seconds.",
+            )?,
+            in_flight: IntGauge::with_opts(of_river(
+                "rapids_river_inflight",
+                "Events being handled now.",
+            ))?,
+            lost: IntCounter::with_opts(of_river(
+                "rapids_river_lock_lost_total",
+                "Messages that became visible to others while they were worked on.",
+            ))?,
+            published: IntCounterVec::new(
+                Opts::new(
+                    "rapids_publish_total",
+                    "Events put onto the rapids, by what came of it.",
+                ),
+                &["event", "outcome"],
+            )?,
+        };
+        metrics.all().into_iter().try_for_each(|metric| registry.register(metric))?;
+        Ok(metrics)
+    }
+
+    fn all(&self) -> [Box<dyn Collector>; 6] {
+        [
+            Box::new(self.messages.clone()),
+            Box::new(self.handle_seconds.clone()),
+            Box::new(self.event_age_seconds.clone()),
+            Box::new(self.in_flight.clone()),
+            Box::new(self.lost.clone()),
+            Box::new(self.published.clone()),
+        ]
+    }
+
+    /// A message has come to its end. `event_type` is empty where there is none.
+    pub(crate) fn settled(&self, event_type: &str, outcome: &str) {
+        let event = label(self.listens_to, event_type);
+        self.messages.with_label_values(&[event, outcome]).inc();
+    }
+
+    /// An event was handled, in `took`, `age` after it happened.
+    pub(crate) fn handled(&self, event_type: &str, took: Duration, age: Duration) {
+        let event = label(self.listens_to, event_type);
+        self.handle_seconds.with_label_values(&[event]).observe(took.as_secs_f64());
+        self.event_age_seconds.with_label_values(&[event]).observe(age.as_secs_f64());
+    }
+
+    pub(crate) fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    pub(crate) fn lost(&self, messages: usize) {
+        self.lost.inc_by(messages as u64);
+    }
+
+    pub(crate) fn published(&self, event_type: &str, outcome: &str) {
+        let event = label(self.emits, event_type);
+        self.published.with_label_values(&[event, outcome]).inc();
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn label(declared: &'static [&'static str], event_type: &str) -> &'static str {
+    declared.iter().find(|known| **known == event_type).copied().unwrap_or(OTHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undeclared_event_makes_no_series_of_its_own() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry, "r", &["ViewPage"], &[]).unwrap();
+        for event_type in ["ViewPage", "Surprise1", "Surprise2"] {
+            metrics.settled(event_type, "ok");
+        }
+        let families = registry.gather();
+        let messages = families.iter().find(|f| f.name() == "rapids_river_messages_total");
+        assert_eq!(messages.unwrap().get_metric().len(), 2);
+    }
+
+    #[test]
+    fn what_is_in_flight_is_counted_down_by_dropping() {
+        let metrics = Metrics::register(&Registry::new(), "r", &[], &[]).unwrap();
+        let one = metrics.in_flight();
+        assert_eq!(metrics.in_flight.get(), 1);
+        drop(one);
+        assert_eq!(metrics.in_flight.get(), 0);
+    }
+}

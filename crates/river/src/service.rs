@@ -1,0 +1,63 @@
+//! A handler as a process.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chassis::{Kit, Latch};
+use event::names::{River, Stage, Topic};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::config::Config;
+use crate::consumer::Consumer;
+use crate::hook::{self, Hook};
+use crate::metrics::Metrics;
+use crate::{Alarm, Context, Handler, Rapids};
+
+/// A service that drinks from a river: `chassis::run::<river::Service<Location>>("location")`.
+pub struct Service<H: Handler> {
+    consumer: Consumer<H>,
+    hook: Hook,
+    queue: Latch,
+}
+
+impl<H: Handler> chassis::Service for Service<H> {
+    type Config = Config<H::Config>;
+
+    async fn build(mut config: Self::Config, kit: &Kit) -> anyhow::Result<Self> {
+        let stage = Stage::parse(&config.stage)?;
+        let river = River::parse(config.river.as_deref().unwrap_or(H::RIVER), &stage)?;
+        for topic in H::LISTENS_TO.iter().chain(H::EMITS) {
+            Topic::parse(topic)?;
+        }
+        let registry = kit.registry();
+        let metrics = Metrics::register(registry, river.as_str(), H::LISTENS_TO, H::EMITS)?;
+        let stream = config.rapids.clone().unwrap_or_else(|| stage.rapids());
+        let control = config.control.clone().unwrap_or_else(|| stage.control());
+        let hook = Hook {
+            kit: kit.clone(),
+            river: river.clone(),
+            control: config.subscribe.then_some(control),
+            commands: hook::commands(&river, H::LISTENS_TO, H::EMITS),
+        };
+        let context = Context {
+            rapids: Rapids::new(kit, stream, H::DOMAIN, metrics.clone()),
+            alarm: Alarm::new(kit.sqs()),
+            kit: kit.clone(),
+            stage,
+            river,
+        };
+        let queue = kit.readiness().latch("river queue");
+        let handler = H::build(std::mem::take(&mut config.handler), &context).await;
+        let handler = Arc::new(handler.with_context(|| format!("building {}", kit.service()))?);
+        Ok(Self { consumer: Consumer { context, handler, config, metrics }, hook, queue })
+    }
+
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { consumer, hook, queue } = self;
+        let Some(hooked) = hook.hook_in(&stop).await else { return Ok(()) };
+        consumer.context.alarm.hooked_in(&hooked.queue_url);
+        queue.release();
+        consumer.run(hooked, stop).in_current_span().await
+    }
+}

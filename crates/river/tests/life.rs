@@ -1,0 +1,174 @@
+//! A service on a river, from hooking in to the stop.
+
+mod world;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chassis::{Kit, embed};
+use event::control::Command;
+use local_aws::{Fault, LocalAws, Service};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use world::{Actor, Config, Stage, World, play};
+
+#[tokio::test(start_paused = true)]
+async fn a_service_hooks_in_by_itself_and_is_ready_when_its_queue_is_there() {
+    let aws = LocalAws::new();
+    let kinesis = aws_sdk_kinesis::Client::new(&aws.sdk_config());
+    let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config());
+    let stop = CancellationToken::new();
+    let kit = Kit::new("actor", aws.sdk_config());
+    let config = river::Config::<Config>::default();
+    let actor = embed::<river::Service<Actor>>(kit, config, None, stop.clone()).await.unwrap();
+    world::stream(&kinesis, "Control-dev").await;
+    let mut commands = Vec::new();
+    while commands.is_empty() {
+        sleep(Duration::from_millis(100)).await;
+        commands = world::records(&kinesis, "Control-dev").await;
+    }
+    let commands: Vec<Command> =
+        commands.iter().map(|json| serde_json::from_slice(json).unwrap()).collect();
+    let subscribe = Command::Subscribe { river: "actor".into(), topic: "Play".into() };
+    assert_eq!(commands, [subscribe, Command::Advertise { topic: "Played".into() }]);
+    assert_eq!(actor.readiness().missing(), ["river queue"]);
+    world::queue(&sqs, "actor-dev").await;
+    assert!(actor.readiness().ready().await);
+    stop.cancel();
+    actor.join().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_waits_for_its_queue_can_be_stopped() {
+    let stop = CancellationToken::new();
+    let kit = Kit::new("actor", LocalAws::new().sdk_config());
+    let config = river::Config::<Config>::default();
+    let actor = embed::<river::Service<Actor>>(kit, config, None, stop.clone()).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    stop.cancel();
+    actor.join().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_finishes_what_has_begun_and_releases_the_rest_at_once() {
+    let world = World::new().await;
+    let config = river::Config { concurrency: 1, ..world.config() };
+    for n in 0..5 {
+        world.send(&play(&format!("e{n}"), json!({"wait": true, "answers": 1}))).await;
+    }
+    let (actor, stop, _) = world.start(config).await;
+    world.until(&world.stage.begun, 1).await;
+    world.until_depth(&world.queue, 0, 5).await;
+    stop.cancel();
+    world.until_depth(&world.queue, 4, 1).await;
+    world.stage.gate.add_permits(1);
+    actor.join().await.unwrap();
+    assert_eq!(world.depth(&world.queue).await, (4, 0));
+    assert_eq!(world.stage.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(world.published().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_arrives_with_the_stop_is_released() {
+    let world = World::new().await;
+    let slow = Fault::on(Service::Sqs, "ReceiveMessage").delay(Duration::from_millis(500));
+    world.aws.faults().add(slow);
+    world.send(&play("e", json!({"answers": 1}))).await;
+    let (actor, stop, _) = world.start(world.config()).await;
+    let receives = || world.aws.calls(Service::Sqs, "ReceiveMessage");
+    while receives() == 0 {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    actor.join().await.unwrap();
+    assert_eq!(world.depth(&world.queue).await, (1, 0), "it was left hidden");
+    assert_eq!(world.stage.begun.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_service_stops_without_waiting_for_its_long_poll() {
+    let world = World::new().await;
+    let (actor, stop, _) = world.start(world.config()).await;
+    sleep(Duration::from_secs(5)).await;
+    let stopped = Instant::now();
+    stop.cancel();
+    actor.join().await.unwrap();
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_events_are_handled_at_once_than_allowed() {
+    let world = World::new().await;
+    for n in 0..25 {
+        world.send(&play(&format!("e{n}"), json!({"wait": true}))).await;
+    }
+    let config = river::Config { concurrency: 3, ..world.config() };
+    let (actor, stop, _) = world.start(config).await;
+    // Three are handled, and one receive waits for its turn.
+    world.until_depth(&world.queue, 15, 10).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.stage.begun.load(Ordering::SeqCst), 3);
+    world.stage.gate.add_permits(25);
+    world.until_depth(&world.queue, 0, 0).await;
+    stop.cancel();
+    actor.join().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_river_that_cannot_be_reached_for_a_while_is_consumed_afterwards() {
+    let world = World::new().await;
+    let down = Fault::on(Service::Sqs, "ReceiveMessage").times(20);
+    world.aws.faults().add(down.error(500, "InternalError", "down"));
+    world.send(&play("e", json!({"answers": 1}))).await;
+    let (_actor, _stop, _) = world.start(world.config()).await;
+    world.until_depth(&world.queue, 0, 0).await;
+    assert_eq!(world.published().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_messages_is_counted_with_bounded_labels() {
+    let world = World::new().await;
+    let (actor, stop, kit) = world.start(world.config()).await;
+    world.send(&play("e", json!({"answers": 1}))).await;
+    world.send(&play("x", json!({})).replace("Play", "Surprise")).await;
+    world.send("{oops").await;
+    world.until_depth(&world.queue, 0, 0).await;
+    stop.cancel();
+    actor.join().await.unwrap();
+    let families = kit.registry().gather();
+    let messages = families.iter().find(|f| f.name() == "rapids_river_messages_total").unwrap();
+    let series: Vec<String> = messages
+        .get_metric()
+        .iter()
+        .map(|metric| {
+            let labels: Vec<_> = metric.get_label().iter().map(|label| label.value()).collect();
+            format!("{} {}", labels.join(" "), metric.get_counter().get_value())
+        })
+        .collect();
+    assert_eq!(series, ["Play ok actor 1", "other not_json actor 1", "other ok actor 1"]);
+}
+
+#[test]
+fn the_settings_of_the_kit_are_checked_by_key() {
+    let wrong = river::Config::<Config> {
+        stage: "dev-eu".into(),
+        concurrency: 0,
+        visibility: Duration::from_secs(1),
+        handle_limit: Duration::ZERO,
+        retry_pause_max: Duration::ZERO,
+        attempts_max: 0,
+        ..river::Config::default()
+    };
+    let problems = chassis::Problems::of(&wrong).to_string();
+    let keys =
+        ["stage", "concurrency", "visibility", "handle_limit", "retry_pause_max", "attempts_max"];
+    for key in keys {
+        assert!(problems.contains(&format!("{key}: ")), "{problems}");
+    }
+    let river = Some("no river".into());
+    let wrong = river::Config::<Config> { river, ..river::Config::default() };
+    assert!(chassis::Problems::of(&wrong).to_string().contains("river: "));
+    assert!(chassis::Problems::of(&river::Config::<Config>::default()).is_empty());
+    assert_eq!(Stage::default().gate.available_permits(), 0);
+}

@@ -1,0 +1,144 @@
+//! From the bytes of a record to a command that can be carried out.
+
+use event::control;
+use event::names::{InvalidName, River, Stage, Topic};
+use serde::Deserialize;
+
+/// A command with names that AWS accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Deliver events of the topic to the river.
+    Subscribe { river: River, topic: Topic },
+    /// Stop delivering them.
+    Unsubscribe { river: River, topic: Topic },
+    /// List the topic.
+    Advertise { topic: Topic },
+}
+
+/// Why a record is no command that could be carried out, however often it is tried.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("not a command: {0}")]
+    Malformed(serde_json::Error),
+    #[error("unknown command {0:?}: there are subscribe, unsubscribe and advertise")]
+    Unknown(String),
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+}
+
+/// What every command has, whatever its arguments.
+#[derive(Deserialize)]
+struct Named {
+    command: String,
+}
+
+impl Command {
+    /// Reads a record of the control stream of `stage`.
+    pub(crate) fn read(bytes: &[u8], stage: &Stage) -> Result<Self, Unreadable> {
+        let Named { command } = serde_json::from_slice(bytes).map_err(Unreadable::Malformed)?;
+        if !["subscribe", "unsubscribe", "advertise"].contains(&command.as_str()) {
+            return Err(Unreadable::Unknown(command));
+        }
+        let read = serde_json::from_slice(bytes).map_err(Unreadable::Malformed)?;
+        Ok(match read {
+            control::Command::Subscribe { river, topic } => Self::Subscribe {
+                river: River::parse(&river, stage)?,
+                topic: Topic::parse(&topic)?,
+            },
+            control::Command::Unsubscribe { river, topic } => Self::Unsubscribe {
+                river: River::parse(&river, stage)?,
+                topic: Topic::parse(&topic)?,
+            },
+            control::Command::Advertise { topic } => {
+                Self::Advertise { topic: Topic::parse(&topic)? }
+            }
+        })
+    }
+
+    /// Its name, for logs and metric labels.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Subscribe { .. } => "subscribe",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Advertise { .. } => "advertise",
+        }
+    }
+
+    /// Its river, if it is about one.
+    pub(crate) fn river(&self) -> Option<&River> {
+        match self {
+            Self::Subscribe { river, .. } | Self::Unsubscribe { river, .. } => Some(river),
+            Self::Advertise { .. } => None,
+        }
+    }
+
+    /// Its topic.
+    pub(crate) fn topic(&self) -> &Topic {
+        match self {
+            Self::Subscribe { topic, .. }
+            | Self::Unsubscribe { topic, .. }
+            | Self::Advertise { topic } => topic,
+        }
+    }
+}
+
+impl Unreadable {
+    /// In one word, for counting.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Unknown(_) => "unknown_command",
+            Self::Name(_) => "refused_name",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Command, Unreadable> {
+        Command::read(json.as_bytes(), &Stage::parse("dev").unwrap())
+    }
+
+    #[test]
+    fn the_originals_commands_are_read() {
+        let stage = Stage::parse("dev").unwrap();
+        let (river, topic) =
+            (River::parse("r1", &stage).unwrap(), Topic::parse("ViewPage").unwrap());
+        assert_eq!(
+            read(r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#)
+                .unwrap(),
+            Command::Subscribe { river: river.clone(), topic: topic.clone() }
+        );
+        assert_eq!(
+            read(r#"{"command":"unsubscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#)
+                .unwrap(),
+            Command::Unsubscribe { river, topic: topic.clone() }
+        );
+        assert_eq!(
+            read(r#"{"command":"advertise","commandArgs":{"topic":"ViewPage"}}"#).unwrap(),
+            Command::Advertise { topic }
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_told_apart() {
+        let kind = |json| read(json).unwrap_err().kind();
+        assert_eq!(kind("hello"), "malformed");
+        assert_eq!(kind("{}"), "malformed");
+        assert_eq!(kind(r#"{"command":"subscribe"}"#), "malformed");
+        assert_eq!(kind(r#"{"command":"subscribe","commandArgs":{"river":"r1"}}"#), "malformed");
+        assert_eq!(kind(r#"{"command":"drop","commandArgs":{"river":"r1"}}"#), "unknown_command");
+        assert_eq!(
+            kind(r#"{"command":"subscribe","commandArgs":{"river":"r 1","topic":"t"}}"#),
+            "refused_name"
+        );
+        assert_eq!(kind(r#"{"command":"advertise","commandArgs":{"topic":""}}"#), "refused_name");
+        let said = read(r#"{"command":"drop"}"#).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "unknown command \"drop\": there are subscribe, unsubscribe and advertise"
+        );
+    }
+}

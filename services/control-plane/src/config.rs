@@ -1,0 +1,199 @@
+//! What an operator may set.
+
+use std::time::Duration;
+
+use chassis::{Problems, Validate};
+use event::names::Stage;
+use serde::{Deserialize, Serialize};
+
+use crate::arn::Arns;
+
+/// Settings of the control plane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Deployment; suffix of every resource.
+    pub stage: String,
+    /// The stream with the commands, `Control-{stage}` where not given.
+    pub control: Option<String>,
+    /// The SNS topic that rivers subscribe to. Where not given, the topic `Rapids-{stage}` is looked up, and
+    /// made if it is missing.
+    pub topic_arn: Option<String>,
+    /// Name of the lease table, `control-plane-{stage}` where not given.
+    pub lease_table: Option<String>,
+    /// How long a control plane must be silent before another takes its shards.
+    #[serde(with = "chassis::duration")]
+    pub failover: Duration,
+    /// Time between two reads of a shard. Kinesis allows five a second.
+    #[serde(with = "chassis::duration")]
+    pub read_interval: Duration,
+    /// Id, ARN or alias of the KMS key for queues and tables. Its policy must allow `sns.amazonaws.com` to
+    /// decrypt and to generate data keys. Where not given, SQS and DynamoDB encrypt with keys of their own.
+    pub kms_key: Option<String>,
+    /// Whether a river gets the event alone, instead of the notification of SNS that holds it.
+    pub raw_delivery: bool,
+    /// The rivers' queues.
+    pub queue: Queue,
+    /// The rivers' dead-letter queues.
+    pub dead_letter: DeadLetter,
+}
+
+/// Settings of a river's queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// How long a received message is hidden from other receivers: whole seconds, at most 12 hours.
+    #[serde(with = "chassis::duration")]
+    pub visibility: Duration,
+    /// How long a message waits to be received: whole seconds, from 60 to 14 days.
+    #[serde(with = "chassis::duration")]
+    pub retention: Duration,
+}
+
+/// Settings of a river's dead-letter queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetter {
+    /// How often a message is received before it is moved there: 1 to 1,000.
+    pub max_receive_count: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let kcl = kcl::Settings::new("", "", "");
+        Self {
+            stage: "dev".to_owned(),
+            control: None,
+            topic_arn: None,
+            lease_table: None,
+            failover: kcl.failover,
+            read_interval: kcl.read_interval,
+            kms_key: None,
+            raw_delivery: false,
+            queue: Queue::default(),
+            dead_letter: DeadLetter::default(),
+        }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        // SQS's own defaults, written down so that a queue changed by hand is brought back to them.
+        Self { visibility: Duration::from_secs(30), retention: days(4) }
+    }
+}
+
+impl Default for DeadLetter {
+    fn default() -> Self {
+        Self { max_receive_count: 5 }
+    }
+}
+
+/// Below this, an ordinary pause of DynamoDB would cost a control plane its leases.
+const FAILOVER_LEAST: Duration = Duration::from_secs(1);
+/// A shard allows five reads a second.
+const READ_INTERVAL_LEAST: Duration = Duration::from_millis(200);
+/// Bounds of SQS
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>).
+const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3_600);
+const RETENTION_LEAST: Duration = Duration::from_secs(60);
+const RETENTION_MAX: Duration = days(14);
+const RECEIVE_COUNT_MAX: u16 = 1_000;
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3_600)
+}
+
+impl Validate for Config {
+    fn validate(&self, problems: &mut Problems) {
+        if let Err(error) = Stage::parse(&self.stage) {
+            problems.report("stage", error.to_string());
+        }
+        if let Some(Err(error)) = self.topic_arn.as_deref().map(Arns::of_topic) {
+            problems.report("topic_arn", error.to_string());
+        }
+        if self.kms_key.as_deref() == Some("") {
+            problems.report("kms_key", "must name a key, or not be given");
+        }
+        if self.failover < FAILOVER_LEAST {
+            problems.report("failover", "must be at least 1s");
+        }
+        if self.read_interval < READ_INTERVAL_LEAST {
+            let rule = "must be at least 200ms: a shard allows 5 reads a second";
+            problems.report("read_interval", rule);
+        }
+        problems.section("queue", &self.queue);
+        problems.section("dead_letter", &self.dead_letter);
+    }
+}
+
+impl Validate for Queue {
+    fn validate(&self, problems: &mut Problems) {
+        let whole = |duration: Duration| duration.subsec_nanos() == 0;
+        if self.visibility > VISIBILITY_MAX || !whole(self.visibility) {
+            problems.report("visibility", "must be whole seconds, at most 12h");
+        }
+        let allowed = RETENTION_LEAST..=RETENTION_MAX;
+        if !allowed.contains(&self.retention) || !whole(self.retention) {
+            problems.report("retention", "must be whole seconds, from 60s to 14d");
+        }
+    }
+}
+
+impl Validate for DeadLetter {
+    fn validate(&self, problems: &mut Problems) {
+        if !(1..=RECEIVE_COUNT_MAX).contains(&self.max_receive_count) {
+            problems.report("max_receive_count", "must be 1 to 1000");
+        }
+    }
+}
+
+impl Config {
+    /// What the client library is told, for the worker `instance`.
+    pub(crate) fn kcl(&self, stage: &Stage, instance: &str) -> kcl::Settings {
+        let stream = self.control.clone().unwrap_or_else(|| stage.control());
+        let table = self.lease_table.clone();
+        let table = table.unwrap_or_else(|| stage.lease_table("control-plane"));
+        kcl::Settings {
+            failover: self.failover,
+            read_interval: self.read_interval,
+            ..kcl::Settings::new(stream, table, instance)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_order() {
+        let problems = Problems::of(&Config::default());
+        assert!(problems.is_empty(), "{problems}");
+    }
+
+    #[test]
+    fn every_rule_is_checked() {
+        let wrong = Config {
+            stage: String::new(),
+            topic_arn: Some("Rapids-dev".to_owned()),
+            failover: Duration::ZERO,
+            read_interval: Duration::from_millis(199),
+            kms_key: Some(String::new()),
+            queue: Queue { visibility: Duration::from_millis(1_500), retention: days(15) },
+            dead_letter: DeadLetter { max_receive_count: 0 },
+            ..Config::default()
+        };
+        let problems = Problems::of(&wrong);
+        assert_eq!(problems.len(), 8, "{problems}");
+    }
+
+    #[test]
+    fn names_follow_the_stage_unless_given() {
+        let stage = Stage::parse("eu").unwrap();
+        let derived = Config::default().kcl(&stage, "me");
+        assert_eq!((&*derived.stream, &*derived.lease_table), ("Control-eu", "control-plane-eu"));
+        let given = Config { control: Some("Commands".to_owned()), ..Config::default() };
+        assert_eq!(given.kcl(&stage, "me").stream, "Commands");
+    }
+}

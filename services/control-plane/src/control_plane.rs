@@ -1,0 +1,99 @@
+//! The service: connects, checks, reads.
+
+use anyhow::Context as _;
+use chassis::{Kit, Latch, Service};
+use event::names::Stage;
+use kcl::{Consumer, Status};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::act::Hands;
+use crate::arn::Arns;
+use crate::blueprint::Blueprint;
+use crate::config::Config;
+use crate::handler::{Handler, Settled};
+use crate::metrics::Metrics;
+use crate::quarantine::Quarantine;
+use crate::queue::Queues;
+use crate::reconcile::Reconciler;
+use crate::subscription::Subscriptions;
+use crate::tables::Tables;
+
+/// One of the processes that share the shards of the control stream.
+pub struct ControlPlane {
+    consumer: Consumer<Handler>,
+    status: watch::Receiver<Status>,
+    metrics: Metrics,
+    first_look: Latch,
+}
+
+impl Service for ControlPlane {
+    type Config = Config;
+
+    async fn build(config: Config, kit: &Kit) -> anyhow::Result<Self> {
+        let stage = Stage::parse(&config.stage)?;
+        let settings = config.kcl(&stage, kit.instance());
+        let handler = handler(&config, &stage, kit).await?;
+        let metrics = handler.metrics.clone();
+        let first_look = kit.readiness().latch("first look at the leases");
+        let stream = settings.stream.clone();
+        let consumer = Consumer::build(kit.kinesis(), kit.dynamodb(), settings, handler).await;
+        let consumer = consumer
+            .with_context(|| format!("cannot read {stream} (`rapids bootstrap` makes it)"))?;
+        Ok(Self { status: consumer.status(), consumer, metrics, first_look })
+    }
+
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { consumer, mut status, metrics, first_look } = self;
+        let mut first_look = Some(first_look);
+        let follow = async move {
+            while status.changed().await.is_ok() {
+                let held = status.borrow_and_update().held;
+                metrics.leases_held.set(i64::try_from(held).unwrap_or(i64::MAX));
+                first_look.take();
+            }
+        };
+        tokio::join!(consumer.run(stop), follow);
+        Ok(())
+    }
+}
+
+/// All that the commands of a stage are carried out with; its tables and its quarantine are there afterwards.
+pub(crate) async fn handler(config: &Config, stage: &Stage, kit: &Kit) -> anyhow::Result<Handler> {
+    let arns = Arns::of_topic(&topic_arn(config, stage, &kit.sns()).await?)?;
+    let tables = Tables::new(kit.dynamodb(), stage);
+    tables.ensure(config.kms_key.as_deref()).await?;
+    let quarantine = stage.control_quarantine();
+    let quarantine = Quarantine::open(kit.sqs(), &quarantine, config.kms_key.as_deref()).await?;
+    let hands = Hands {
+        queues: Queues(kit.sqs()),
+        subscriptions: Subscriptions { sns: kit.sns(), topic_arn: arns.topic().to_owned() },
+        tables,
+    };
+    Ok(Handler {
+        stage: stage.clone(),
+        reconciler: Reconciler {
+            blueprint: Blueprint::new(config, arns),
+            hands,
+            clock: *kit.clock(),
+        },
+        quarantine,
+        metrics: Metrics::register(kit.registry())?,
+        settled: Settled::default(),
+    })
+}
+
+/// The topic's ARN: as configured, or of the topic with the stage's name, which is made if it is missing.
+async fn topic_arn(
+    config: &Config,
+    stage: &Stage,
+    sns: &aws_sdk_sns::Client,
+) -> anyhow::Result<String> {
+    if let Some(arn) = &config.topic_arn {
+        return Ok(arn.clone());
+    }
+    let name = stage.rapids();
+    let topic = sns.create_topic().name(&name).send().await;
+    let topic = topic.with_context(|| format!("looking up SNS topic {name}"))?;
+    topic.topic_arn.with_context(|| format!("SNS gave no ARN for topic {name}"))
+}

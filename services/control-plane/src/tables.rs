@@ -1,0 +1,210 @@
+//! What is desired, and how far it has come: rows of DynamoDB, changed by conditional writes.
+//!
+//! The layout of `Subscriptions-{stage}` and `Topics-{stage}` is the original's; the attributes `Status`,
+//! `StatusAt` and `Reason` are ours.
+
+mod ensure;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use event::names::{River, Stage, Topic};
+use jiff::Timestamp;
+
+use crate::error::Error;
+
+const SUBSCRIBER: &str = "Subscriber";
+const TOPIC: &str = "Topic";
+/// Index by topic: who is subscribed to it.
+const BY_TOPIC: &str = "SubsForTopic";
+
+/// How far a wanted topic has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Wanted, and being worked on.
+    Pending,
+    /// SNS has it in the river's filter. Its events may take up to 15 minutes to arrive.
+    Active,
+    /// Refused, with the reason in the row; not in the filter.
+    Degraded,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Degraded => "degraded",
+        }
+    }
+
+    /// What a row says. A row of the original has no status: it is worked on as a new one is.
+    fn of(row: &BTreeMap<&str, &str>) -> Self {
+        match row.get("Status") {
+            Some(&"active") => Self::Active,
+            Some(&"degraded") => Self::Degraded,
+            _ => Self::Pending,
+        }
+    }
+}
+
+/// The two tables of a stage.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    dynamodb: Client,
+    subscriptions: String,
+    topics: String,
+}
+
+impl Tables {
+    pub(crate) fn new(dynamodb: Client, stage: &Stage) -> Self {
+        let (subscriptions, topics) = (stage.subscriptions_table(), stage.topics_table());
+        Self { dynamodb, subscriptions, topics }
+    }
+
+    /// The topics of a river.
+    pub(crate) async fn topics_of(&self, river: &River) -> Result<BTreeMap<Topic, Status>, Error> {
+        let query = self
+            .dynamodb
+            .query()
+            .table_name(&self.subscriptions)
+            .consistent_read(true)
+            .key_condition_expression("#subscriber = :river")
+            .expression_attribute_names("#subscriber", SUBSCRIBER)
+            .expression_attribute_values(":river", text(river.as_str()));
+        let mut topics = BTreeMap::new();
+        let mut rows = query.into_paginator().items().send();
+        while let Some(row) = rows.next().await {
+            let row = row.map_err(|error| self.failed("DynamoDB Query", error))?;
+            let words: BTreeMap<_, _> = row
+                .iter()
+                .filter_map(|(name, value)| Some((name.as_str(), value.as_s().ok()?.as_str())))
+                .collect();
+            // A name that was put there by other hands and that SNS would refuse cannot be helped here.
+            if let Some(Ok(topic)) = words.get(TOPIC).map(|name| Topic::parse(name)) {
+                topics.insert(topic, Status::of(&words));
+            }
+        }
+        Ok(topics)
+    }
+
+    /// Says that the topic is wanted. One that is pending or active stays what it is, and since when.
+    pub(crate) async fn want(&self, river: &River, topic: &Topic, at_ms: u64) -> Result<(), Error> {
+        let update = self
+            .status(river, topic, Status::Pending, at_ms)
+            .update_expression("SET #status = :status, StatusAt = :at REMOVE Reason")
+            .condition_expression("attribute_not_exists(#status) OR #status = :degraded")
+            .expression_attribute_values(":degraded", text(Status::Degraded.as_str()));
+        self.apply(update).await
+    }
+
+    /// Says that the topic is in the river's filter. A row that was removed meanwhile stays removed.
+    pub(crate) async fn activate(
+        &self,
+        river: &River,
+        topic: &Topic,
+        at_ms: u64,
+    ) -> Result<(), Error> {
+        let update = self
+            .status(river, topic, Status::Active, at_ms)
+            .update_expression("SET #status = :status, StatusAt = :at REMOVE Reason")
+            .condition_expression("attribute_exists(Subscriber) AND NOT #status = :status");
+        self.apply(update).await
+    }
+
+    /// Says that the topic was refused. One that is active stays so: a refusal takes nothing away.
+    pub(crate) async fn degrade(
+        &self,
+        river: &River,
+        topic: &Topic,
+        reason: &str,
+        at_ms: u64,
+    ) -> Result<(), Error> {
+        let update = self
+            .status(river, topic, Status::Degraded, at_ms)
+            .update_expression("SET #status = :status, StatusAt = :at, Reason = :reason")
+            .condition_expression("#status = :pending")
+            .expression_attribute_values(":pending", text(Status::Pending.as_str()))
+            .expression_attribute_values(":reason", text(reason));
+        self.apply(update).await
+    }
+
+    /// Says that the topic is not wanted any more.
+    pub(crate) async fn remove(&self, river: &River, topic: &Topic) -> Result<(), Error> {
+        let delete = self
+            .dynamodb
+            .delete_item()
+            .table_name(&self.subscriptions)
+            .key(SUBSCRIBER, text(river.as_str()))
+            .key(TOPIC, text(topic.as_str()));
+        delete.send().await.map_err(|error| self.failed("DynamoDB DeleteItem", error))?;
+        Ok(())
+    }
+
+    /// Lists the topic. One that is listed keeps its time.
+    pub(crate) async fn advertise(&self, topic: &Topic, at_ms: u64) -> Result<(), Error> {
+        let put = self
+            .dynamodb
+            .put_item()
+            .table_name(&self.topics)
+            .item(TOPIC, text(topic.as_str()))
+            .item("AdvertisedAt", text(&time(at_ms)))
+            .condition_expression("attribute_not_exists(#topic)")
+            .expression_attribute_names("#topic", TOPIC);
+        let Err(error) = put.send().await else { return Ok(()) };
+        let known = error.as_service_error();
+        if known.is_some_and(PutItemError::is_conditional_check_failed_exception) {
+            return Ok(());
+        }
+        Err(Error::of_call("DynamoDB PutItem", &self.topics, error))
+    }
+
+    fn status(
+        &self,
+        river: &River,
+        topic: &Topic,
+        status: Status,
+        at_ms: u64,
+    ) -> UpdateItemFluentBuilder {
+        self.dynamodb
+            .update_item()
+            .table_name(&self.subscriptions)
+            .key(SUBSCRIBER, text(river.as_str()))
+            .key(TOPIC, text(topic.as_str()))
+            .expression_attribute_names("#status", "Status")
+            .expression_attribute_values(":status", text(status.as_str()))
+            .expression_attribute_values(":at", text(&time(at_ms)))
+    }
+
+    /// A condition that does not hold says that there is nothing to do.
+    async fn apply(&self, update: UpdateItemFluentBuilder) -> Result<(), Error> {
+        let Err(error) = update.send().await else { return Ok(()) };
+        let known = error.as_service_error();
+        if known.is_some_and(UpdateItemError::is_conditional_check_failed_exception) {
+            return Ok(());
+        }
+        Err(self.failed("DynamoDB UpdateItem", error))
+    }
+
+    fn failed<E>(&self, call: &'static str, error: SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        Error::of_call(call, &self.subscriptions, error)
+    }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+/// ISO 8601, UTC: rows are read by people.
+fn time(at_ms: u64) -> String {
+    let at = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    at.unwrap_or(Timestamp::MAX).to_string()
+}

@@ -1,0 +1,93 @@
+//! Says which tier of the loyalty program a customer has. It answers every view: "None" is an answer, and silence
+//! would leave others to guess.
+
+use std::collections::BTreeMap;
+
+use chassis::{Problems, Validate};
+use pond::{Inbox, Pond, Reference};
+use river::{Context, Draft, Event, Failure, Handler, Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The service as a process.
+pub type Service = river::Service<Membership>;
+
+/// Whom everybody knows, until the table says otherwise: the customer of the original's story, and the probe's.
+const KNOWN: [(&str, &str); 2] = [("Sally", "Platinum"), ("probe-sally", "Platinum")];
+/// The tier of everybody else.
+const NONE: &str = "None";
+/// The loyalty program.
+const PROGRAM: &str = "Rapids Rewards";
+
+/// Answers views with the customer's tier.
+pub struct Membership {
+    inbox: Inbox,
+    tiers: Reference,
+}
+
+/// Settings of the service.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Customer → tier, written into the table at every start. The table may know more.
+    pub tiers: BTreeMap<String, String>,
+}
+
+impl Validate for Config {
+    fn validate(&self, problems: &mut Problems) {
+        if self.tiers.iter().any(|(customer, tier)| customer.is_empty() || tier.is_empty()) {
+            problems.report("tiers", "a customer and a tier have at least one letter");
+        }
+    }
+}
+
+/// What is of interest in a view.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct View {
+    customer_id: Option<String>,
+    name: Option<String>,
+}
+
+impl Handler for Membership {
+    const RIVER: &'static str = "membership";
+    const LISTENS_TO: &'static [&'static str] = &["ViewPage"];
+    const EMITS: &'static [&'static str] = &["MembershipResolved"];
+    const DOMAIN: &'static str = "membership";
+    type Config = Config;
+
+    async fn build(config: Config, context: &Context) -> anyhow::Result<Self> {
+        let dynamodb = context.kit().dynamodb();
+        let pond = Pond::open(dynamodb, context.pond_table(), context.time()).await?;
+        let tiers = Reference::new(&pond, "tiers");
+        for (customer, tier) in KNOWN {
+            tiers.seed(customer, &tier).await?;
+        }
+        for (customer, tier) in &config.tiers {
+            tiers.put(customer, tier).await?;
+        }
+        Ok(Self { inbox: Inbox::new(&pond, context.river().as_str()), tiers })
+    }
+
+    async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
+        if event.event_type != "ViewPage" {
+            return Ok(Outcome::Ignored);
+        }
+        if self.inbox.seen(&event.event_id).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        let view: View = river::payload(event)?;
+        let customer = view.customer_id.or(view.name).filter(|customer| !customer.is_empty());
+        let tier = match &customer {
+            Some(customer) => self.tiers.get::<String>(customer).await?,
+            None => None,
+        };
+        let tier = tier.as_deref().unwrap_or(NONE);
+        let payload = json!({"customerId": customer, "tier": tier, "program": PROGRAM});
+        Ok(Outcome::answer(Draft::new("MembershipResolved", "tier", payload)))
+    }
+
+    async fn answered(&self, cause: &Event, _: &[Event]) -> Result<(), Failure> {
+        Ok(self.inbox.record(&cause.event_id).await?)
+    }
+}
