@@ -17,7 +17,7 @@ Region, credentials and endpoint are found as by every AWS SDK: AWS_REGION, AWS_
 
 Exit codes:
   0   done
-  1   failed: one line on standard error says what, why and what to do; in a script, also the line's number
+  1   failed: standard error says what, why and what to do, in a script with the line's number
   64  the command line was refused and nothing was done";
 
 /// Kicks the tires of rapids and rivers: send events, subscribe rivers to topics, read rivers
@@ -46,7 +46,7 @@ pub(crate) struct Options {
     /// Deployment, the suffix of every resource [default: dev]
     #[arg(long, global = true, env = "RAPIDS_STAGE")]
     pub(crate) stage: Option<String>,
-    /// Compact JSON even on a terminal, and for commands that are silent otherwise
+    /// JSON for machines: compact even on a terminal, the event's id from send, one object from up and demo
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// More logs on standard error: -v for info, -vv for debug
@@ -208,7 +208,12 @@ pub(crate) enum Line {
 }
 
 #[derive(Debug, Parser)]
-#[command(multicall = true, name = "rapids", about = "Commands", override_usage = "COMMAND [ARGUMENTS]")]
+#[command(
+    multicall = true,
+    name = "rapids",
+    about = "Commands",
+    override_usage = "COMMAND [ARGUMENTS]"
+)]
 struct LineGrammar {
     #[command(subcommand)]
     word: LineWord,

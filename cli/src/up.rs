@@ -64,9 +64,9 @@ async fn live(
     bootstrap::ensure(session, settings.shards.count).await?;
     let daemons = settings.embedded_services.daemons();
     let started = fleet.start(daemons, &aws.sdk_config(), session, Some(settings.admin_port)).await;
-    started.map_err(|error| {
-        let in_use = chassis::explain(error.as_ref()).contains("in use");
-        if in_use { error.context("choose other ports with --admin-port") } else { error }
+    started.map_err(|error| match chassis::explain(error.as_ref()) {
+        said if said.contains("in use") => anyhow!("{said}; choose other ports with --admin-port"),
+        _ => error,
     })?;
     let endpoints = Endpoints::of(aws, fleet);
     if session.output.json {

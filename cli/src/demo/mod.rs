@@ -11,7 +11,7 @@ mod verdict;
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use local_aws::LocalAws;
 use tokio::time::{Instant, sleep};
 
@@ -49,12 +49,12 @@ pub(crate) async fn run(names: Names, output: Output) -> anyhow::Result<()> {
     let mut fleet = Fleet::new();
     let played = tokio::select! {
         biased;
-        () = signals.next() => bail!("stopped before the scenario was over"),
+        () = signals.next() => Err(anyhow!("stopped before the scenario was over")),
         played = play(&session, &aws, &mut fleet) => played,
     };
     let stopped = tokio::select! {
         biased;
-        () = signals.next() => bail!("stopped with work unsettled"),
+        () = signals.next() => Err(anyhow!("stopped with work unsettled")),
         stopped = fleet.stop() => stopped,
     };
     played.and(stopped)

@@ -50,7 +50,11 @@ impl<'a> Report<'a> {
                 "" => proposed.map_or("", |proposed| text(&proposed.payload, field)),
                 known => known,
             };
-            format!("{:>3}. {by:<10} {:<12} \"{}\"", rank + 1, of("basis"), of("title"))
+            let rank = rank + 1;
+            let (basis, title) = (of("basis"), of("title"));
+            let price = &offer["price"];
+            let price = format!("{} {}", text(price, "amount"), text(price, "currency"));
+            format!("{rank:>3}. {by:<10} {basis:<12} {price:>10}  \"{title}\"")
         }));
         lines.join("\n")
     }

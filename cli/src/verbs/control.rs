@@ -157,7 +157,12 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
 
 #[cfg(test)]
 mod tests {
+    use local_aws::LocalAws;
+
     use super::*;
+    use crate::args::Options;
+    use crate::output::Output;
+    use crate::session::Names;
 
     fn row(words: &[(&str, &str)]) -> Row {
         let word = |(name, value): &(&str, &str)| {
@@ -179,6 +184,29 @@ mod tests {
         assert_eq!(seen(&[("Status", "active")]), Progress::Applied);
         let degraded = seen(&[("Status", "degraded"), ("Reason", "150 values")]);
         assert_eq!(degraded, Progress::Degraded("150 values".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_degraded_subscription_is_told_with_its_reason() {
+        let aws = LocalAws::new();
+        let output = Output { json: true, terminal: false };
+        let names = Names::of(&Options::default()).unwrap();
+        let session = Session::embedded(names, &aws.sdk_config(), output);
+        crate::bootstrap::ensure(&session, 1).await.unwrap();
+        let words = [
+            ("Subscriber", "r1"),
+            ("Topic", "ViewPage"),
+            ("Status", "degraded"),
+            ("Reason", "the filter is full"),
+        ];
+        let put = session.aws.dynamodb.put_item().table_name("Subscriptions-dev");
+        put.set_item(Some(row(&words))).send().await.unwrap();
+        let error = wait(&session, &subscribe(), Duration::from_secs(10)).await.unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`subscribe r1 ViewPage` is degraded: the filter is full"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,7 +16,10 @@ const BATCH_MAX: i32 = 10;
 pub(super) async fn run(session: &Session, river: &str, wait: i32) -> Result<()> {
     let river = River::parse(river, &session.names.stage)?;
     let batch = Batch::receive(session, &river, wait).await?;
-    session.output.print(&batch.bodies())?;
+    if let Err(unprinted) = session.output.print(&batch.bodies()) {
+        batch.put_back(session).await;
+        return Err(unprinted.into());
+    }
     Ok(batch.delete(session).await?)
 }
 
@@ -60,6 +63,15 @@ impl Batch {
     /// What the messages say.
     pub(crate) fn bodies(&self) -> Vec<Body> {
         self.messages.iter().map(|message| Body::read(message.body().unwrap_or_default())).collect()
+    }
+
+    /// Shows the messages to others at once. Where that fails, they come again when their time is over.
+    async fn put_back(self, session: &Session) {
+        for message in self.messages {
+            let change = session.aws.sqs.change_message_visibility().queue_url(&self.queue_url);
+            let change = change.set_receipt_handle(message.receipt_handle).visibility_timeout(0);
+            change.send().await.ok();
+        }
     }
 
     /// Removes the messages from the river.

@@ -36,7 +36,7 @@ fn it_comes_out_right_and_reports_one_json_object() {
 
 #[test]
 fn it_prints_a_tree_and_the_offers() {
-    let (stdout, stderr, code) = run(&mut rapids().arg("demo"));
+    let (stdout, stderr, code) = run(rapids().arg("demo"));
     assert_eq!(code, 0, "{stderr}");
     assert!(!stdout.contains('\x1b'), "colours in a pipe: {stdout}");
     let lines: Vec<&str> = stdout.lines().filter(|line| line.starts_with('+')).collect();

@@ -1,6 +1,7 @@
 //! One-shot commands that fail: one line, and an exit code that tells a refusal from a failure.
 
-use std::process::Command;
+use std::io;
+use std::process::{Command, Stdio};
 
 use crate::support::{Up, rapids, rapids_at, run};
 
@@ -60,6 +61,24 @@ fn an_unreachable_endpoint_is_named() {
 fn a_missing_region_is_told() {
     let line = failure(rapids().arg("topics"), 1);
     assert!(line.contains("AWS_REGION"), "{line}");
+}
+
+#[test]
+fn a_message_that_could_not_be_printed_stays_in_the_river() {
+    let (_up, endpoint) = Up::with("control-plane,rapids-reader");
+    for command in [&["subscribe", "r1", "ViewPage"][..], &["send", "ViewPage", "TheSource"]] {
+        let (_, stderr, code) = run(rapids_at(&endpoint).args(command));
+        assert_eq!(code, 0, "{stderr}");
+    }
+    let (reader, closed) = io::pipe().unwrap();
+    drop(reader);
+    let mut read = rapids_at(&endpoint);
+    read.args(["readfrom", "r1", "--wait", "20"]).stdout(closed).stderr(Stdio::null());
+    assert_eq!(read.status().unwrap().code(), Some(1));
+
+    let (stdout, stderr, code) = run(rapids_at(&endpoint).args(["readfrom", "r1"]));
+    assert!(stdout.contains("TheSource"), "{stdout}{stderr}");
+    assert_eq!(code, 0);
 }
 
 #[test]

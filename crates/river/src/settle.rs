@@ -110,6 +110,7 @@ pub(crate) fn backoff(receives: u32, pause_max: Duration, random: f64) -> Durati
 
 /// SQS takes whole seconds, and no more than it has left of its 12 hours.
 fn whole_seconds(pause: Duration) -> Duration {
+    let pause = pause.min(VISIBILITY_MOST);
     let up = u64::from(pause.subsec_nanos() > 0);
     Duration::from_secs(pause.as_secs() + up).clamp(PAUSE_LEAST, VISIBILITY_MOST)
 }

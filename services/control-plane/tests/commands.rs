@@ -1,6 +1,6 @@
 //! Commands put on the control stream, and what AWS has afterwards.
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "a helper of tests fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod common;
 

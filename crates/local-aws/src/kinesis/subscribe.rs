@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
-use futures_util::stream::{self, Stream as Frames};
+use futures_util::stream::{self, Stream as Frames, StreamExt as _};
 use http::StatusCode;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
@@ -119,10 +119,11 @@ fn admit(stream: &mut Stream, request: &SubscribeToShard, now_ms: u64) -> Result
 
 impl Subscription {
     fn frames(self) -> impl Frames<Item = Result<Frame<Bytes>, Infallible>> + Send {
-        stream::unfold(self, |mut subscription| async move {
+        let frames = stream::unfold(self, |mut subscription| async move {
             let message = subscription.next().await?;
             Some((Ok(Frame::data(message)), subscription))
-        })
+        });
+        frames.fuse() // A body may be polled after its end.
     }
 
     /// The next message, or `None` at the end.

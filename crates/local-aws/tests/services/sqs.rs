@@ -21,7 +21,8 @@ fn text(value: &str) -> MessageAttributeValue {
 async fn a_message_is_received_as_it_was_sent_and_is_gone_when_deleted() {
     let world = World::new();
     let (url, _) = world.queue(&[]).await;
-    let bytes = MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new([0, 255]));
+    let bytes =
+        MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new([0, 255]));
     let send = world.sqs().send_message().queue_url(&url).message_body("{\"a\":\"<&>\"}");
     let send = send.message_attributes("reason", text("poison"));
     let sent = send.message_attributes("bytes", bytes.build().unwrap()).send().await.unwrap();

@@ -11,29 +11,29 @@ use local_aws::LocalAws;
 const WAIT_SECONDS: i32 = 1;
 
 /// One test's AWS: embedded, but for the services that the environment points elsewhere.
-pub struct World {
-    pub aws: LocalAws,
+pub(crate) struct World {
+    pub(crate) aws: LocalAws,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { aws: LocalAws::new() }
     }
 
-    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.config("AWS_ENDPOINT_URL_SQS"))
     }
 
-    pub fn sns(&self) -> aws_sdk_sns::Client {
+    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
         aws_sdk_sns::Client::new(&self.config("AWS_ENDPOINT_URL_SNS"))
     }
 
-    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config("AWS_ENDPOINT_URL_DYNAMODB"))
     }
 
     /// Lets `time` pass for the queues: at once if they are embedded.
-    pub async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         match endpoint("AWS_ENDPOINT_URL_SQS") {
             Some(_) => tokio::time::sleep(time).await,
             None => self.aws.clock().advance(time),
@@ -49,7 +49,10 @@ impl World {
     }
 
     /// A queue with a name of its own and these attributes; its URL and its ARN.
-    pub async fn queue(&self, attributes: &[(QueueAttributeName, &str)]) -> (String, String) {
+    pub(crate) async fn queue(
+        &self,
+        attributes: &[(QueueAttributeName, &str)],
+    ) -> (String, String) {
         let fifo = attributes.iter().any(|(name, _)| *name == QueueAttributeName::FifoQueue);
         let mut create = self.sqs().create_queue().queue_name(name("q", fifo));
         for (name, value) in attributes {
@@ -60,17 +63,17 @@ impl World {
         (url, arn)
     }
 
-    pub async fn attribute(&self, url: &str, name: QueueAttributeName) -> String {
+    pub(crate) async fn attribute(&self, url: &str, name: QueueAttributeName) -> String {
         let asked = self.sqs().get_queue_attributes().queue_url(url).attribute_names(name.clone());
         asked.send().await.unwrap().attributes.unwrap().remove(&name).unwrap()
     }
 
-    pub async fn send(&self, url: &str, body: &str) {
+    pub(crate) async fn send(&self, url: &str, body: &str) {
         self.sqs().send_message().queue_url(url).message_body(body).send().await.unwrap();
     }
 
     /// Up to ten messages, with all attributes.
-    pub async fn receive(&self, url: &str) -> Vec<Message> {
+    pub(crate) async fn receive(&self, url: &str) -> Vec<Message> {
         let receive = self.sqs().receive_message().queue_url(url).max_number_of_messages(10);
         let receive = receive
             .message_attribute_names("All")
@@ -79,7 +82,7 @@ impl World {
     }
 
     /// The bodies of up to ten messages that are there or on their way.
-    pub async fn bodies(&self, url: &str) -> Vec<String> {
+    pub(crate) async fn bodies(&self, url: &str) -> Vec<String> {
         let receive = self.sqs().receive_message().queue_url(url).max_number_of_messages(10);
         let answer = receive.wait_time_seconds(WAIT_SECONDS).send().await.unwrap();
         answer.messages.unwrap_or_default().into_iter().map(|m| m.body.unwrap()).collect()
@@ -87,13 +90,13 @@ impl World {
 }
 
 /// A name that no other test uses.
-pub fn name(base: &str, fifo: bool) -> String {
+pub(crate) fn name(base: &str, fifo: bool) -> String {
     let suffix = if fifo { ".fifo" } else { "" };
     format!("{base}-{:016x}{suffix}", fastrand::u64(..))
 }
 
 /// The same configuration with a real HTTP client.
-pub fn over_socket(config: &SdkConfig, url: &str) -> SdkConfig {
+pub(crate) fn over_socket(config: &SdkConfig, url: &str) -> SdkConfig {
     config.to_builder().http_client(HttpClient::new().build_http()).endpoint_url(url).build()
 }
 

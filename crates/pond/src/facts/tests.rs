@@ -30,7 +30,7 @@ fn of_two_facts_the_newer_counts_by_version_then_time_then_id() {
         for newer in older + 1..ordered.len() {
             for order in [[older, newer], [newer, older]] {
                 let mut known = Known::default();
-                order.map(|index| known.learn(ordered[index].clone()));
+                order.into_iter().for_each(|index| known.learn(ordered[index].clone()));
                 assert_eq!(known.get("segment"), Some(&ordered[newer]));
             }
         }

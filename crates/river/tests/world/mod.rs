@@ -23,21 +23,21 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Does as the payload of an event says.
-pub struct Actor {
+pub(crate) struct Actor {
     stage: Stage,
 }
 
 /// Where a test and its handlers meet.
 #[derive(Clone, Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// Events that have come to a handler.
-    pub begun: Arc<AtomicUsize>,
+    pub(crate) begun: Arc<AtomicUsize>,
     /// Handlers that were not cancelled.
-    pub ended: Arc<AtomicUsize>,
+    pub(crate) ended: Arc<AtomicUsize>,
     /// Calls of `answered`.
-    pub answered: Arc<AtomicUsize>,
+    pub(crate) answered: Arc<AtomicUsize>,
     /// Each permit lets one waiting handler go on.
-    pub gate: Arc<Semaphore>,
+    pub(crate) gate: Arc<Semaphore>,
 }
 
 impl Default for Stage {
@@ -48,9 +48,9 @@ impl Default for Stage {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Config {
+pub(crate) struct Config {
     #[serde(skip)]
-    pub stage: Stage,
+    pub(crate) stage: Stage,
 }
 
 impl Validate for Config {
@@ -111,17 +111,17 @@ impl Handler for Actor {
 }
 
 /// AWS with a stream `Rapids-dev`, queues `actor-dev` and `actor-dev-dlq`.
-pub struct World {
-    pub aws: LocalAws,
-    pub sqs: aws_sdk_sqs::Client,
-    pub kinesis: aws_sdk_kinesis::Client,
-    pub stage: Stage,
-    pub queue: String,
-    pub dead_letters: String,
+pub(crate) struct World {
+    pub(crate) aws: LocalAws,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) kinesis: aws_sdk_kinesis::Client,
+    pub(crate) stage: Stage,
+    pub(crate) queue: String,
+    pub(crate) dead_letters: String,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let aws = LocalAws::new();
         let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config());
         let kinesis = aws_sdk_kinesis::Client::new(&aws.sdk_config());
@@ -131,13 +131,16 @@ impl World {
         Self { aws, sqs, kinesis, stage: Stage::default(), queue, dead_letters }
     }
 
-    pub fn config(&self) -> river::Config<Config> {
+    pub(crate) fn config(&self) -> river::Config<Config> {
         let handler = Config { stage: self.stage.clone() };
         river::Config { subscribe: false, handler, ..river::Config::default() }
     }
 
     /// Starts the actor, and waits until it drinks from its river.
-    pub async fn start(&self, config: river::Config<Config>) -> (Embedded, CancellationToken, Kit) {
+    pub(crate) async fn start(
+        &self,
+        config: river::Config<Config>,
+    ) -> (Embedded, CancellationToken, Kit) {
         let kit = Kit::new("actor", self.aws.sdk_config());
         let stop = CancellationToken::new();
         let embedded = embed::<river::Service<Actor>>(kit.clone(), config, None, stop.clone());
@@ -146,13 +149,13 @@ impl World {
         (embedded, stop, kit)
     }
 
-    pub async fn send(&self, body: &str) {
+    pub(crate) async fn send(&self, body: &str) {
         let send = self.sqs.send_message().queue_url(&self.queue).message_body(body);
         send.send().await.unwrap();
     }
 
     /// Whatever is visible in a queue now.
-    pub async fn receive(&self, queue: &str) -> Vec<Message> {
+    pub(crate) async fn receive(&self, queue: &str) -> Vec<Message> {
         let receive = self.sqs.receive_message().queue_url(queue).max_number_of_messages(10);
         let receive = receive
             .message_attribute_names("All")
@@ -161,7 +164,7 @@ impl World {
     }
 
     /// Messages in a queue: those that can be received, and those in flight.
-    pub async fn depth(&self, queue: &str) -> (usize, usize) {
+    pub(crate) async fn depth(&self, queue: &str) -> (usize, usize) {
         let get = self.sqs.get_queue_attributes().queue_url(queue);
         let all = get.attribute_names(QueueAttributeName::All).send().await.unwrap();
         let all = all.attributes.unwrap();
@@ -173,7 +176,7 @@ impl World {
     }
 
     /// Everything on the rapids.
-    pub async fn published(&self) -> Vec<Event> {
+    pub(crate) async fn published(&self) -> Vec<Event> {
         records(&self.kinesis, "Rapids-dev")
             .await
             .iter()
@@ -182,7 +185,7 @@ impl World {
     }
 
     /// Waits until there are so many messages in a queue.
-    pub async fn until_depth(&self, queue: &str, visible: usize, in_flight: usize) {
+    pub(crate) async fn until_depth(&self, queue: &str, visible: usize, in_flight: usize) {
         let wanted = (visible, in_flight);
         let reached = async {
             while self.depth(queue).await != wanted {
@@ -195,7 +198,7 @@ impl World {
     }
 
     /// Waits until a counter is at least so high.
-    pub async fn until(&self, counter: &AtomicUsize, least: usize) {
+    pub(crate) async fn until(&self, counter: &AtomicUsize, least: usize) {
         let reached = async {
             while counter.load(Ordering::SeqCst) < least {
                 sleep(Duration::from_millis(10)).await;
@@ -206,14 +209,14 @@ impl World {
 }
 
 /// An event that the actor plays.
-pub fn play(id: &str, script: Value) -> String {
+pub(crate) fn play(id: &str, script: Value) -> String {
     let at = jiff::Timestamp::UNIX_EPOCH;
     let mut event = Event::root("Play", "test", script, at);
     event.event_id = id.into();
     event.to_json()
 }
 
-pub async fn stream(kinesis: &aws_sdk_kinesis::Client, name: &str) {
+pub(crate) async fn stream(kinesis: &aws_sdk_kinesis::Client, name: &str) {
     kinesis.create_stream().stream_name(name).shard_count(1).send().await.unwrap();
     loop {
         let described = kinesis.describe_stream_summary().stream_name(name).send().await.unwrap();
@@ -225,12 +228,12 @@ pub async fn stream(kinesis: &aws_sdk_kinesis::Client, name: &str) {
     }
 }
 
-pub async fn queue(sqs: &aws_sdk_sqs::Client, name: &str) -> String {
+pub(crate) async fn queue(sqs: &aws_sdk_sqs::Client, name: &str) -> String {
     sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
 }
 
 /// The data of every record of a stream with one shard.
-pub async fn records(kinesis: &aws_sdk_kinesis::Client, stream: &str) -> Vec<Vec<u8>> {
+pub(crate) async fn records(kinesis: &aws_sdk_kinesis::Client, stream: &str) -> Vec<Vec<u8>> {
     let shards = kinesis.list_shards().stream_name(stream).send().await.unwrap();
     let shard = shards.shards().first().unwrap().shard_id().to_owned();
     let iterator = kinesis.get_shard_iterator().stream_name(stream).shard_id(shard);
