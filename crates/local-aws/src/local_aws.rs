@@ -120,7 +120,7 @@ impl LocalAws {
         let (parts, body) = request.into_parts();
         let route = match Route::of(&parts, &body) {
             Ok(route) => route,
-            Err(refusal) => return Answer::Response(refusal),
+            Err(refusal) => return Answer::Response(*refusal),
         };
         self.count(&route);
         let effect = self.0.faults.decide(route.service, &route.operation, &body);

@@ -82,7 +82,7 @@ impl Route {
     ///
     /// # Errors
     /// The answer for a request that is for none of the services.
-    pub(crate) fn of(parts: &Parts, body: &[u8]) -> Result<Self, Response> {
+    pub(crate) fn of(parts: &Parts, body: &[u8]) -> Result<Self, Box<Response>> {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let target = header("x-amz-target");
         let action = || form(body).find(|(name, _)| name == "Action").map(|(_, value)| value);
@@ -95,9 +95,9 @@ impl Route {
             (Some(service), Some(operation)) => Ok(Self { service, operation }),
             (Some(service), None) => {
                 let message = "The request names no operation.";
-                Err(service.refuse(AwsError::bad_request("MissingAction", message)))
+                Err(Box::new(service.refuse(AwsError::bad_request("MissingAction", message))))
             }
-            (None, _) => Err(unknown_service()),
+            (None, _) => Err(Box::new(unknown_service())),
         }
     }
 }

@@ -37,7 +37,7 @@ fn is_refusal(code: &str, message: &str) -> bool {
     let code = code.trim_end_matches("Exception");
     // Of all parameters only the filter is made from commands.
     let filter = message.contains("FilterPolicy") || message.contains("ilter policy");
-    LIMITS.contains(&"") || (code == INVALID && filter)
+    LIMITS.contains(&code) || (code == INVALID && filter)
 }
 
 impl Error {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
-use futures_util::stream::{self, Stream as Frames, StreamExt as _};
+use futures_util::stream::{self, Stream as Frames, StreamExt};
 use http::StatusCode;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,7 +86,8 @@ impl Kinesis {
             began: false,
             ended: false,
         };
-        let mut response = http::Response::new(StreamBody::new(subscription.frames()).boxed());
+        let mut response =
+            http::Response::new(BodyExt::boxed(StreamBody::new(subscription.frames())));
         *response.status_mut() = StatusCode::OK;
         let event_stream = http::HeaderValue::from_static("application/vnd.amazon.eventstream");
         response.headers_mut().insert(http::header::CONTENT_TYPE, event_stream);
@@ -123,7 +124,7 @@ impl Subscription {
             let message = subscription.next().await?;
             Some((Ok(Frame::data(message)), subscription))
         });
-        frames.fuse() // A body may be polled after its end.
+        StreamExt::fuse(frames) // A body may be polled after its end.
     }
 
     /// The next message, or `None` at the end.

@@ -37,8 +37,14 @@ impl State {
 }
 
 impl Subscription {
+    /// An attribute as it counts: one that was not set has its default.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        let default = || (name == "RawMessageDelivery").then_some("false");
+        self.attributes.get(name).map(String::as_str).or_else(default)
+    }
+
     pub(super) fn is_raw(&self) -> bool {
-        self.attributes.get("RawMessageDelivery").is_some_and(|raw| raw == "true")
+        self.attribute("RawMessageDelivery") == Some("true")
     }
 
     /// ARN of the queue for what cannot be delivered.

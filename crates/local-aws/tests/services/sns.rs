@@ -194,6 +194,7 @@ async fn subscribing_again_gives_the_same_subscription_unless_the_attributes_dif
     let (topic, (_, queue)) = (world.topic().await, world.queue(&[]).await);
     let first = world.subscribe(&topic, &queue, &[RAW]).await;
     assert_eq!(world.subscribe(&topic, &queue, &[RAW]).await, first);
+    assert_eq!(world.subscribe(&topic, &queue, &[]).await, first, "only what is given is compared");
     let other = world.sns().subscribe().topic_arn(&topic).protocol("sqs").endpoint(&queue);
     let error = other.attributes("RawMessageDelivery", "false").send().await.unwrap_err();
     assert!(error.message().unwrap().contains("already exists with different attributes"));
