@@ -21,9 +21,10 @@ pub struct Config<C: Default> {
     pub rapids: Option<String>,
     /// The control stream, `Control-{stage}` where not given.
     pub control: Option<String>,
-    /// Whether to subscribe the river and advertise the service's events at every start. Switch it off where
-    /// others decide about subscriptions.
+    /// Whether to subscribe the river at every start. Switch it off where others decide about subscriptions.
     pub subscribe: bool,
+    /// Whether to advertise the service's events at every start, as topics that others may consume.
+    pub advertise: bool,
     /// Most events handled at once.
     pub concurrency: u16,
     /// How long a received message stays hidden from others. It is kept hidden for as long as it is worked on;
@@ -60,6 +61,7 @@ impl<C: Default> Default for Config<C> {
             rapids: None,
             control: None,
             subscribe: true,
+            advertise: false,
             concurrency: 10,
             visibility: Duration::from_secs(30),
             handle_limit: Duration::from_secs(60),

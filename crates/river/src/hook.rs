@@ -21,8 +21,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 pub(crate) struct Hook {
     pub(crate) kit: Kit,
     pub(crate) river: River,
-    /// The control stream, unless others decide about subscriptions.
-    pub(crate) control: Option<String>,
+    pub(crate) control: String,
+    /// None where others decide about subscriptions.
     pub(crate) commands: Vec<Command>,
 }
 
@@ -46,10 +46,8 @@ pub(crate) fn commands(river: &River, listens_to: &[&str], emits: &[&str]) -> Ve
 impl Hook {
     /// Asks, and waits for the queue; none when told to stop.
     pub(crate) async fn hook_in(&self, stop: &CancellationToken) -> Option<Hooked> {
-        if let Some(stream) = &self.control {
-            let what = format!("control stream {stream}");
-            patiently(&what, stop, || self.ask(stream)).await?;
-        }
+        let what = format!("control stream {}", self.control);
+        patiently(&what, stop, || self.ask(&self.control)).await?;
         let what = format!("queue {}, which the control plane makes", self.river.queue());
         let queue_url = patiently(&what, stop, || self.queue_url()).await?;
         let redrive = self.redrive_policy(&queue_url).await;

@@ -3,7 +3,7 @@
 //! A [`Handler`] says which river it drinks from, which topics that river listens to, and answers an event with
 //! drafts. `main` is `chassis::run::<river::Service<Location>>("location")`. Everything else is done here, once:
 //!
-//! - `hook` subscribes the river and advertises what the service emits, then waits for the queue;
+//! - `hook` subscribes the river, advertises what the service emits if told to, then waits for the queue;
 //! - `consumer` receives, `held` and `visibility` keep what was received, `delivery` takes one message from
 //!   receipt to settlement, `settle` decides how, `delete` and `quarantine` act on it;
 //! - `rapids` publishes, `alarm` sends the service an event of its own after a while.

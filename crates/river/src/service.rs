@@ -37,8 +37,12 @@ impl<H: Handler> chassis::Service for Service<H> {
         let hook = Hook {
             kit: kit.clone(),
             river: river.clone(),
-            control: config.subscribe.then_some(control),
-            commands: hook::commands(&river, H::LISTENS_TO, H::EMITS),
+            control,
+            commands: hook::commands(
+                &river,
+                if config.subscribe { H::LISTENS_TO } else { &[] },
+                if config.advertise { H::EMITS } else { &[] },
+            ),
         };
         let context = Context {
             rapids: Rapids::new(kit, stream, H::DOMAIN, metrics.clone()),

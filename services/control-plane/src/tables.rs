@@ -208,3 +208,6 @@ fn time(at_ms: u64) -> String {
     let at = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     at.unwrap_or(Timestamp::MAX).to_string()
 }
+
+#[cfg(test)]
+mod tests;

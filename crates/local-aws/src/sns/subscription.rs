@@ -36,7 +36,10 @@ impl Sns {
             return Err(not_found("Topic"));
         }
         if let Some(existing) = state.of_topic(topic).find(|known| known.endpoint == endpoint) {
-            if attributes.iter().any(|(name, value)| existing.attribute(name) != Some(value)) {
+            if attributes
+                .iter()
+                .any(|(name, value)| existing.attribute(name) != Some(value.as_str()))
+            {
                 let reason = "Subscription already exists with different attributes";
                 return Err(invalid(&format!("Attributes Reason: {reason}")));
             }

@@ -112,7 +112,7 @@ async fn reading_a_closed_shard_ends_with_its_children() {
     children.sort();
     let shards = world.shards().await;
     assert_eq!(children, [shards[1].shard_id.clone(), shards[2].shard_id.clone()]);
-    assert_eq!(read.child_shards()[0].parent_shards, [parent.clone()]);
+    assert_eq!(read.child_shards()[0].parent_shards, std::slice::from_ref(&parent));
 
     let kind = ShardIteratorType::AfterSequenceNumber;
     let after = world.iterator(&parent, kind, Some(&sequence)).await;

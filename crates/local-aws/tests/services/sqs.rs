@@ -137,7 +137,7 @@ async fn a_message_received_too_often_goes_to_the_dead_letters_and_a_redrive_bri
     let source = &dead.attributes.unwrap()[&MessageSystemAttributeName::DeadLetterQueueSourceArn];
     assert_eq!(source, &arn);
     let sources = world.sqs().list_dead_letter_source_queues().queue_url(&dead_url).send().await;
-    assert_eq!(sources.unwrap().queue_urls, [url.clone()]);
+    assert_eq!(sources.unwrap().queue_urls, std::slice::from_ref(&url));
 
     let handle = dead.receipt_handle.unwrap();
     let change = world.sqs().change_message_visibility().queue_url(&dead_url);

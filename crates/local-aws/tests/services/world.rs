@@ -40,6 +40,11 @@ impl World {
         }
     }
 
+    /// Whether SNS has dropped this many deliveries, as far as it can be asked.
+    pub(crate) fn dropped(&self, count: u64) -> bool {
+        endpoint("AWS_ENDPOINT_URL_SNS").is_some() || self.aws.sns_undeliverable() == count
+    }
+
     fn config(&self, variable: &str) -> SdkConfig {
         let config = self.aws.sdk_config();
         match endpoint(variable) {

@@ -41,11 +41,12 @@ impl Engine {
     /// Value of a counter with one label.
     pub(crate) fn counted(&self, name: &str, label: &str) -> u64 {
         let families = self.kit.registry().gather();
-        let family = families.iter().find(|family| family.name() == name).unwrap();
+        let family = families.iter().find(|family| family.name() == name);
         let of_label = |metric: &&prometheus::proto::Metric| {
             metric.get_label().iter().any(|pair| pair.value() == label)
         };
-        let metric = family.get_metric().iter().find(of_label);
+        // What was never counted is not there.
+        let metric = family.and_then(|family| family.get_metric().iter().find(of_label));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

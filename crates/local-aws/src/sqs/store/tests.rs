@@ -135,3 +135,44 @@ fn a_receive_without_timeout_leaves_the_message_ready() {
     store.take(take(1, 0), 0).unwrap();
     assert_eq!((store.ready(), store.in_flight()), (1, 0));
 }
+
+/// Any order of operations: no message is lost, none is in two places, and the counts add up.
+#[test]
+fn every_message_is_in_exactly_one_place_whatever_happens() {
+    for seed in 0..500 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut store = Store::new(random.bool());
+        let (mut now, mut put, mut gone) = (0, 0, 0);
+        let mut receipts = Vec::new();
+        for _ in 0..100 {
+            now += random.u64(0..5);
+            store.tick(now, DAY_MS);
+            match random.u8(0..5) {
+                0 | 1 => {
+                    let group = random.bool().then_some("g");
+                    store.put(stored("m", group), now + random.u64(0..10), now);
+                    put += 1;
+                }
+                2 => {
+                    let how = Take { receives_max: Some(3), ..take(2, random.u64(0..10)) };
+                    let taken = store.take(how, now).unwrap();
+                    gone += taken.given_up.len();
+                    receipts.extend(taken.received.into_iter().map(|(receipt, _)| receipt));
+                }
+                3 if !receipts.is_empty() => {
+                    let receipt = receipts.swap_remove(random.usize(..receipts.len()));
+                    gone += usize::from(store.delete(receipt));
+                }
+                _ => {
+                    let receipt = receipts.last().copied();
+                    // Refused when the message is not in flight, which is one of the orders to try.
+                    receipt.map(|receipt| {
+                        store.change_visibility(receipt, random.u64(0..10), now).ok()
+                    });
+                }
+            }
+            let placed = store.ready() + store.delayed() + store.in_flight();
+            assert_eq!((placed, store.slots.len()), (put - gone, put - gone), "seed {seed}");
+        }
+    }
+}
