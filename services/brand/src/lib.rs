@@ -117,9 +117,9 @@ mod tests {
         let view = said("ViewPage", "v", json!({"name": "Sally"}));
         let warrior = said("CustomerSegmented", "s", json!({"segment": "RoadWarrior"}));
         let nobody = said("CustomerSegmented", "s", json!({"segment": "None"}));
-        assert_eq!(rules_met(&[view.clone()]), 1);
+        assert_eq!(rules_met(std::slice::from_ref(&view)), 1);
         assert_eq!(rules_met(&[view.clone(), nobody]), 1);
-        assert_eq!(rules_met(&[warrior.clone()]), 0);
+        assert_eq!(rules_met(std::slice::from_ref(&warrior)), 0);
         assert_eq!(rules_met(&[warrior, view]), 2);
     }
 

@@ -1,4 +1,5 @@
 //! Two reader processes share four shards; one is killed with SIGKILL in the middle of the stream.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -84,9 +85,7 @@ async fn a_reader_killed_in_the_middle_of_the_stream_loses_no_event() {
         let known = ids(&taken);
         taken.extend(
             world
-                .take(&world.river, |more| {
-                    known.union(&ids(more)).count() == total as usize
-                })
+                .take(&world.river, |more| known.union(&ids(more)).count() == total as usize)
                 .await,
         );
         taken

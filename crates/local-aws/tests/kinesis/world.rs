@@ -20,11 +20,11 @@ const ENDPOINT: &str = "AWS_ENDPOINT_URL_KINESIS";
 /// A stream is made in seconds, on AWS as well.
 const ACTIVE_MAX: Duration = Duration::from_secs(60);
 /// 2026-11-23T00:00:00Z.
-pub const NOW_MS: u64 = 1_795_392_000_000;
+pub(crate) const NOW_MS: u64 = 1_795_392_000_000;
 
-pub struct World {
-    pub kinesis: Client,
-    pub stream: String,
+pub(crate) struct World {
+    pub(crate) kinesis: Client,
+    pub(crate) stream: String,
 }
 
 /// The endpoint to ask instead of the embedded AWS.
@@ -35,7 +35,7 @@ fn endpoint() -> Option<String> {
 
 impl World {
     /// A stream on the endpoint of the environment, or embedded.
-    pub async fn new(shards: i32) -> Self {
+    pub(crate) async fn new(shards: i32) -> Self {
         let config = match endpoint() {
             Some(endpoint) => outside(endpoint),
             None => LocalAws::new().sdk_config(),
@@ -44,7 +44,10 @@ impl World {
     }
 
     /// A stream on an embedded AWS made to measure. `None` when an outside endpoint is to be asked.
-    pub async fn embedded(shards: i32, builder: impl FnOnce(Builder) -> Builder) -> Option<Self> {
+    pub(crate) async fn embedded(
+        shards: i32,
+        builder: impl FnOnce(Builder) -> Builder,
+    ) -> Option<Self> {
         if endpoint().is_some() {
             println!("skipped: an outside Kinesis has no clock or settings to take in hand");
             return None;
@@ -54,7 +57,7 @@ impl World {
     }
 
     /// The same, with a clock that stands still at [`NOW_MS`].
-    pub async fn held(shards: i32) -> Option<(Self, Clock)> {
+    pub(crate) async fn held(shards: i32) -> Option<(Self, Clock)> {
         let clock = Clock::held(NOW_MS);
         let world = Self::embedded(shards, |builder| builder.clock(clock.clone())).await?;
         Some((world, clock))
@@ -72,7 +75,7 @@ impl World {
     }
 
     /// Waits until the stream is active.
-    pub async fn active(&self) {
+    pub(crate) async fn active(&self) {
         let active = async {
             while self.status().await != StreamStatus::Active {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -81,34 +84,34 @@ impl World {
         tokio::time::timeout(ACTIVE_MAX, active).await.expect("the stream becomes active");
     }
 
-    pub async fn status(&self) -> StreamStatus {
+    pub(crate) async fn status(&self) -> StreamStatus {
         let summary = self.kinesis.describe_stream_summary().stream_name(&self.stream).send().await;
         summary.unwrap().stream_description_summary.unwrap().stream_status
     }
 
-    pub async fn put(&self, key: &str, data: &str) -> (String, String) {
+    pub(crate) async fn put(&self, key: &str, data: &str) -> (String, String) {
         let put = self.kinesis.put_record().stream_name(&self.stream).partition_key(key);
         let put = put.data(Blob::new(data)).send().await.unwrap();
         (put.shard_id, put.sequence_number)
     }
 
-    pub async fn put_at(&self, hash_key: u128, data: &str) -> String {
+    pub(crate) async fn put_at(&self, hash_key: u128, data: &str) -> String {
         let put = self.kinesis.put_record().stream_name(&self.stream).partition_key("k");
         let put = put.explicit_hash_key(hash_key.to_string()).data(Blob::new(data));
         put.send().await.unwrap().shard_id
     }
 
-    pub async fn shards(&self) -> Vec<Shard> {
+    pub(crate) async fn shards(&self) -> Vec<Shard> {
         let shards = self.kinesis.list_shards().stream_name(&self.stream).send().await.unwrap();
         shards.shards.unwrap()
     }
 
     /// An iterator at the oldest record of a shard.
-    pub async fn oldest(&self, shard: &str) -> String {
+    pub(crate) async fn oldest(&self, shard: &str) -> String {
         self.iterator(shard, ShardIteratorType::TrimHorizon, None).await
     }
 
-    pub async fn iterator(
+    pub(crate) async fn iterator(
         &self,
         shard: &str,
         kind: ShardIteratorType,
@@ -120,17 +123,17 @@ impl World {
         iterator.send().await.unwrap().shard_iterator.unwrap()
     }
 
-    pub async fn read(&self, iterator: &str) -> GetRecordsOutput {
+    pub(crate) async fn read(&self, iterator: &str) -> GetRecordsOutput {
         self.kinesis.get_records().shard_iterator(iterator).send().await.unwrap()
     }
 
-    pub async fn split(&self, shard: &str, at: u128) {
+    pub(crate) async fn split(&self, shard: &str, at: u128) {
         let split = self.kinesis.split_shard().stream_name(&self.stream).shard_to_split(shard);
         split.new_starting_hash_key(at.to_string()).send().await.unwrap();
         self.active().await;
     }
 
-    pub async fn merge(&self, shard: &str, adjacent: &str) {
+    pub(crate) async fn merge(&self, shard: &str, adjacent: &str) {
         let merge = self.kinesis.merge_shards().stream_name(&self.stream).shard_to_merge(shard);
         merge.adjacent_shard_to_merge(adjacent).send().await.unwrap();
         self.active().await;
@@ -138,7 +141,7 @@ impl World {
 }
 
 /// What the records hold.
-pub fn texts(read: &GetRecordsOutput) -> Vec<String> {
+pub(crate) fn texts(read: &GetRecordsOutput) -> Vec<String> {
     let text = |record: &aws_sdk_kinesis::types::Record| {
         String::from_utf8(record.data().as_ref().to_vec()).unwrap()
     };

@@ -9,22 +9,22 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
 use local_aws::LocalAws;
 
-pub const STREAM: &str = "Rapids-dev";
+pub(crate) const STREAM: &str = "Rapids-dev";
 /// Far longer than anything here should take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct World {
-    pub aws: LocalAws,
-    pub kinesis: aws_sdk_kinesis::Client,
-    pub sns: aws_sdk_sns::Client,
-    pub sqs: aws_sdk_sqs::Client,
-    pub dynamodb: aws_sdk_dynamodb::Client,
+pub(crate) struct World {
+    pub(crate) aws: LocalAws,
+    pub(crate) kinesis: aws_sdk_kinesis::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     /// URL of the river's queue.
-    pub river: String,
+    pub(crate) river: String,
 }
 
 impl World {
-    pub async fn new(aws: LocalAws, shards: i32) -> Self {
+    pub(crate) async fn new(aws: LocalAws, shards: i32) -> Self {
         let config = aws.sdk_config();
         let kinesis = aws_sdk_kinesis::Client::new(&config);
         let sns = aws_sdk_sns::Client::new(&config);
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Puts the events with these numbers as ids, in requests of a hundred.
-    pub async fn put(&self, numbers: std::ops::Range<u32>) {
+    pub(crate) async fn put(&self, numbers: std::ops::Range<u32>) {
         let numbers: Vec<_> = numbers.collect();
         for chunk in numbers.chunks(100) {
             let records = chunk.iter().map(|number| {
@@ -56,13 +56,17 @@ impl World {
         }
     }
 
-    pub async fn put_bytes(&self, bytes: &[u8]) {
+    pub(crate) async fn put_bytes(&self, bytes: &[u8]) {
         let put = self.kinesis.put_record().stream_name(STREAM).partition_key("key");
         put.data(Blob::new(bytes)).send().await.unwrap();
     }
 
     /// Takes messages from the queue until `done` says that these are enough.
-    pub async fn take(&self, queue: &str, done: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+    pub(crate) async fn take(
+        &self,
+        queue: &str,
+        done: impl Fn(&[Message]) -> bool,
+    ) -> Vec<Message> {
         let mut taken = Vec::new();
         let all = async {
             while !done(&taken) {
@@ -93,18 +97,18 @@ impl World {
         messages
     }
 
-    pub async fn queue(&self, name: &str) -> String {
+    pub(crate) async fn queue(&self, name: &str) -> String {
         let url = self.sqs.get_queue_url().queue_name(name).send().await.unwrap();
         url.queue_url.unwrap()
     }
 }
 
-pub fn record(key: &str, data: Vec<u8>) -> PutRecordsRequestEntry {
+pub(crate) fn record(key: &str, data: Vec<u8>) -> PutRecordsRequestEntry {
     PutRecordsRequestEntry::builder().partition_key(key).data(Blob::new(data)).build().unwrap()
 }
 
 /// The event ids in raw messages, each once.
-pub fn ids(messages: &[Message]) -> BTreeSet<u32> {
+pub(crate) fn ids(messages: &[Message]) -> BTreeSet<u32> {
     messages.iter().map(|message| id(message.body().unwrap())).collect()
 }
 
