@@ -67,7 +67,8 @@ fn converse(runtime: &Runtime, options: &Options, output: Output, echo: bool) ->
 /// Logs of the SDK and of embedded daemons, on standard error, so that answers stay alone on standard output.
 fn log(verbose: u8) {
     let filter = match verbose {
-        0 => "warn",
+        // What the SDK says while it looks for a region is told by the one line that follows.
+        0 => "warn,aws_config=error",
         1 => "info",
         _ => "debug",
     };

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use chassis::{Kit, Latch, Service};
 use event::names::Stage;
 use kcl::{Consumer, Status};
+use quarantine::Quarantine;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,6 @@ use crate::blueprint::Blueprint;
 use crate::config::Config;
 use crate::handler::{Handler, Settled};
 use crate::metrics::Metrics;
-use crate::quarantine::Quarantine;
 use crate::queue::Queues;
 use crate::reconcile::Reconciler;
 use crate::subscription::Subscriptions;
@@ -56,6 +56,18 @@ impl Service for ControlPlane {
         tokio::join!(consumer.run(stop), follow);
         Ok(())
     }
+}
+
+/// Makes the tables of a stage where they are missing, and waits until they can be used. Their names.
+///
+/// # Errors
+/// What DynamoDB refuses, or a table that does not become active.
+pub async fn ensure_tables(
+    dynamodb: aws_sdk_dynamodb::Client,
+    stage: &Stage,
+) -> anyhow::Result<[String; 2]> {
+    Tables::new(dynamodb, stage).ensure(None).await?;
+    Ok([stage.subscriptions_table(), stage.topics_table()])
 }
 
 /// All that the commands of a stage are carried out with; its tables and its quarantine are there afterwards.

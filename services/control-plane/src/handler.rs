@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use event::names::Stage;
 use kcl::{Batch, Processor, Record, Retry, SequenceNumber};
+use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
 use crate::command::Command;
-use crate::error::Error;
 use crate::metrics::{Metrics, Outcome};
-use crate::quarantine::{Quarantine, Reason};
 use crate::reconcile::Reconciler;
 
 /// Takes the records of the control stream, one after the other within a shard: the commands of a river lie in
@@ -74,7 +73,12 @@ impl Handler {
         record: &Record,
         reason: &Reason,
     ) -> Result<(), Retry> {
-        if let Err(error) = self.quarantine.put(shard, record, reason).await {
+        let origin = [
+            ("shard", shard),
+            ("sequence_number", record.sequence_number.as_str()),
+            ("partition_key", record.partition_key.as_deref().unwrap_or_default()),
+        ];
+        if let Err(error) = self.quarantine.put(&record.data, reason, &origin).await {
             return Err(self.retry(command, &error));
         }
         self.metrics.settled(command, Outcome::Quarantined);
@@ -84,9 +88,9 @@ impl Handler {
         Ok(())
     }
 
-    fn retry(&self, command: &'static str, error: &Error) -> Retry {
+    fn retry(&self, command: &'static str, error: &(dyn std::error::Error + 'static)) -> Retry {
         self.metrics.settled(command, Outcome::Retried);
-        Retry::because(error.explain())
+        Retry::because(chassis::explain(error))
     }
 }
 

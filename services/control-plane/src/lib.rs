@@ -21,11 +21,10 @@ mod handler;
 mod metrics;
 mod plan;
 mod policy;
-mod quarantine;
 mod queue;
 mod reconcile;
 mod subscription;
 mod tables;
 
 pub use config::{Config, DeadLetter, Queue};
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, ensure_tables};

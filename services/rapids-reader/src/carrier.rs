@@ -3,12 +3,12 @@
 use event::{Header, Malformed};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kcl::{Batch, Processor, Record, Retry};
+use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
 use crate::pack;
 use crate::publish::Publisher;
-use crate::quarantine::{Quarantine, Reason};
 
 /// Requests to SNS under way for one shard: enough to hide its latency, few enough to leave others room.
 const REQUESTS_MAX: usize = 8;
@@ -36,8 +36,13 @@ impl Processor for Carrier {
         self.metrics.published(sorted.headers.len() - refused.len());
         sorted.unfit.extend(refused);
         for (record, reason) in &sorted.unfit {
-            let put = self.quarantine.put(&batch.shard, record, reason).await;
-            put.map_err(|error| Retry::because(format!("{error:#}")))?;
+            let origin = [
+                ("shard", &*batch.shard),
+                ("sequence_number", record.sequence_number.as_str()),
+                ("partition_key", record.partition_key.as_deref().unwrap_or_default()),
+            ];
+            let put = self.quarantine.put(&record.data, reason, &origin).await;
+            put.map_err(|error| Retry::because(chassis::explain(&error)))?;
             self.metrics.quarantined(reason.kind);
             warn!(
                 shard = &*batch.shard,
@@ -85,14 +90,12 @@ fn sort(records: &[Record]) -> Sorted<'_> {
                 sorted.records.push(record);
                 sorted.headers.push(header);
             }
-            Err(malformed) => sorted.unfit.push((record, malformed.into())),
+            Err(error) => sorted.unfit.push((record, malformed(&error))),
         }
     }
     sorted
 }
 
-impl From<Malformed> for Reason {
-    fn from(malformed: Malformed) -> Self {
-        Self { kind: malformed.kind(), text: malformed.to_string() }
-    }
+fn malformed(malformed: &Malformed) -> Reason {
+    Reason { kind: malformed.kind(), text: malformed.to_string() }
 }

@@ -5,14 +5,13 @@
 //! in the quarantine with the reason why it cannot be carried.
 //!
 //! `carrier` decides what becomes of each record, `pack` cuts what is publishable into requests, `publish`
-//! and `quarantine` do the sending.
+//! sends them, and the crate `quarantine` keeps what is unfit.
 
 mod carrier;
 mod config;
 mod metrics;
 mod pack;
 mod publish;
-mod quarantine;
 mod reader;
 
 pub use config::Config;

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use chassis::{Kit, Latch, Service};
 use event::names::Stage;
 use kcl::{Consumer, Status};
+use quarantine::Quarantine;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,6 @@ use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
-use crate::quarantine::Quarantine;
 
 /// One of the processes that share the shards of the rapids.
 pub struct RapidsReader {
@@ -34,7 +34,7 @@ impl Service for RapidsReader {
                 sns: kit.sns(),
                 metrics: metrics.clone(),
             },
-            quarantine: Quarantine::open(kit.sqs(), &stage.rapids_quarantine()).await?,
+            quarantine: Quarantine::open(kit.sqs(), &stage.rapids_quarantine(), None).await?,
             metrics: metrics.clone(),
         };
         let first_look = kit.readiness().latch("first look at the leases");

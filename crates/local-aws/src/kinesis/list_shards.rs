@@ -3,15 +3,17 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::stream::{Shard, Stream, millis};
+use super::error::{from_seconds, invalid_argument, not_found, parse, reply, validation, within};
+use super::shard::{Shard, ShardId};
+use super::stream::Stream;
 use super::token::{self, Page};
-use super::{Kinesis, Reply, StreamRef, from_seconds, invalid_argument, parse, validation};
+use super::{Kinesis, Reply, StreamRef};
 use crate::wire::AwsError;
 
-/// Shards on a page unless asked otherwise
+/// Shards on a page at the most, whatever is asked for
 /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html>).
 const PAGE: usize = 1_000;
-const PAGE_MAX: usize = 10_000;
+const MAX_RESULTS: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,7 +22,7 @@ struct ListShards {
     stream: StreamRef,
     next_token: Option<String>,
     exclusive_start_shard_id: Option<String>,
-    max_results: Option<usize>,
+    max_results: Option<i64>,
     shard_filter: Option<Value>,
 }
 
@@ -32,43 +34,48 @@ struct Filter {
     timestamp: Option<f64>,
 }
 
+/// A filter that was checked against the stream.
+enum Rule {
+    All,
+    After(ShardId),
+    AtTrimHorizon,
+    AtLatest,
+    At(u64),
+    From(u64),
+}
+
 impl Kinesis {
     pub(super) fn list_shards(&self, body: &[u8]) -> Reply {
         let request: ListShards = parse(body)?;
-        let max = request.max_results.unwrap_or(PAGE);
-        if !(1..=PAGE_MAX).contains(&max) {
-            let constraint = "Member must have value between 1 and 10000";
-            return Err(validation("maxResults", &max.to_string(), constraint));
-        }
+        let max = request.max_results;
+        let max = max.map_or(Ok(PAGE), |max| within("maxResults", max, 1, MAX_RESULTS))?.min(PAGE);
         let (named, after, filter) = self.place(request)?;
         self.with_stream(&named, |stream, now_ms| {
-            let rule = filter.clone().map(|filter| parse::<Filter>(filter.to_string().as_bytes()));
-            let rule = rule.transpose()?;
-            let mut shards = Vec::new();
-            for shard in stream.shards.values().filter(|shard| shard.id > after) {
-                let passes =
-                    rule.as_ref().map_or(Ok(true), |rule| rule.passes(stream, shard, now_ms));
-                if passes? {
-                    shards.push(shard);
-                }
-            }
-            let page: Vec<_> = shards.iter().take(max).map(|shard| shard.to_json()).collect();
-            let mut answer = json!({ "Shards": page });
-            if shards.len() > max {
-                let stream = stream.name.clone();
-                let after_shard = shards[max - 1].id.clone();
-                let page = Page { stream, after_shard, filter, issued_ms: now_ms };
+            let rule = Rule::read(filter.as_ref(), stream, now_ms)?;
+            let after = after.as_deref().map(|id| shard_id(id, stream)).transpose()?;
+            let listed = stream.shards.values();
+            let listed = listed.filter(|shard| after.is_none_or(|after| shard.id > after));
+            let mut listed = listed.filter(|shard| rule.passes(stream, shard));
+            let page: Vec<_> = listed.by_ref().take(max).collect();
+            let more = listed.next().is_some();
+            let mut answer =
+                json!({ "Shards": page.iter().map(|shard| shard.to_json()).collect::<Vec<_>>() });
+            if let Some(last) = page.last().filter(|_| more) {
+                let (stream, after) = (stream.name.clone(), last.id.to_string());
+                let page = Page { stream, after, filter, issued_ms: now_ms };
                 answer["NextToken"] = json!(token::encode(&page));
             }
-            Ok(answer.to_string())
+            reply(&answer)
         })
     }
 
     /// Stream, shard to begin after, and filter: of the request, or of the page that it continues.
-    fn place(&self, request: ListShards) -> Result<(StreamRef, String, Option<Value>), AwsError> {
+    fn place(
+        &self,
+        request: ListShards,
+    ) -> Result<(StreamRef, Option<String>, Option<Value>), AwsError> {
         let Some(token) = request.next_token else {
-            let after = request.exclusive_start_shard_id.unwrap_or_default();
-            return Ok((request.stream, after, request.shard_filter));
+            return Ok((request.stream, request.exclusive_start_shard_id, request.shard_filter));
         };
         let alone = request.stream.stream_name.is_none()
             && request.exclusive_start_shard_id.is_none()
@@ -76,43 +83,59 @@ impl Kinesis {
         if !alone {
             return Err(invalid_argument("NextToken and StreamName cannot be provided together."));
         }
-        let page: Page =
-            token::decode(&token).ok_or_else(|| invalid_argument("Invalid NextToken."))?;
-        let age_ms = self.now_ms().saturating_sub(page.issued_ms);
-        if age_ms > millis(self.0.settings.iterator_lifetime) {
-            let message = "The pagination token passed to the operation is expired.";
-            return Err(AwsError::bad_request("ExpiredNextTokenException", message));
-        }
-        let named = StreamRef { stream_name: Some(page.stream), stream_arn: None };
-        Ok((named, page.after_shard, page.filter))
+        let page = Page::read(&token, self.now_ms(), self.0.settings.iterator_lifetime)?;
+        Ok((StreamRef::called(&page.stream), Some(page.after), page.filter))
     }
 }
 
-impl Filter {
-    fn passes(&self, stream: &Stream, shard: &Shard, now_ms: u64) -> Result<bool, AwsError> {
-        let horizon = stream.created_ms.max(stream.horizon_ms(now_ms));
-        let at = || {
-            let at = self.timestamp.map(from_seconds);
-            at.ok_or_else(|| invalid_argument("The shard filter needs a Timestamp."))
+/// The id of a shard that is there or was.
+fn shard_id(id: &str, stream: &Stream) -> Result<ShardId, AwsError> {
+    ShardId::parse(id)
+        .ok_or_else(|| not_found(format!("Shard {id} in stream {} does not exist", stream.title())))
+}
+
+impl Rule {
+    fn read(filter: Option<&Value>, stream: &Stream, now_ms: u64) -> Result<Self, AwsError> {
+        let Some(filter) = filter else { return Ok(Self::All) };
+        let filter: Filter = parse(filter.to_string().as_bytes())?;
+        // What lies before the horizon is corrected to it.
+        let at = || match filter.timestamp.map(from_seconds) {
+            None => Err(invalid_argument("Timestamp must be specified for this ShardFilter type.")),
+            Some(at_ms) if at_ms <= stream.trim_horizon_ms(now_ms) => Ok(None),
+            Some(at_ms) => Ok(Some(at_ms)),
         };
-        // A shard closed at an instant is followed at that instant by its children.
-        let open_at = |ms| shard.first.ms <= ms && shard.last.is_none_or(|last| last.ms > ms);
-        let open_from = |ms| shard.last.is_none_or(|last| last.ms > ms);
-        Ok(match self.r#type.as_str() {
+        Ok(match filter.r#type.as_str() {
             "AFTER_SHARD_ID" => {
-                let id = self.shard_id.as_ref();
-                shard.id
-                    > *id.ok_or_else(|| invalid_argument("The shard filter needs a ShardId."))?
+                let missing = || invalid_argument("ShardId must be specified for AFTER_SHARD_ID.");
+                Self::After(shard_id(filter.shard_id.as_deref().ok_or_else(missing)?, stream)?)
             }
-            "AT_TRIM_HORIZON" => open_at(horizon),
-            "FROM_TRIM_HORIZON" => true,
-            "AT_LATEST" => shard.is_open(),
-            "AT_TIMESTAMP" => open_at(at()?),
-            "FROM_TIMESTAMP" => open_from(at()?),
+            "AT_TRIM_HORIZON" => Self::AtTrimHorizon,
+            "FROM_TRIM_HORIZON" => Self::All,
+            "AT_LATEST" => Self::AtLatest,
+            "AT_TIMESTAMP" => at()?.map_or(Self::AtTrimHorizon, Self::At),
+            "FROM_TIMESTAMP" => at()?.map_or(Self::All, Self::From),
             other => {
                 let constraint = "Member must satisfy enum value set: [AFTER_SHARD_ID, AT_TRIM_HORIZON, FROM_TRIM_HORIZON, AT_LATEST, AT_TIMESTAMP, FROM_TIMESTAMP]";
                 return Err(validation("shardFilter.type", other, constraint));
             }
         })
+    }
+
+    fn passes(&self, stream: &Stream, shard: &Shard) -> bool {
+        match *self {
+            Self::All => true,
+            Self::After(id) => shard.id > id,
+            // Those without parents that still have records: exact even when a parent and its child were made within
+            // one millisecond.
+            Self::AtTrimHorizon => {
+                !shard.parents.iter().any(|parent| stream.shards.contains_key(parent))
+            }
+            Self::AtLatest => shard.is_open(),
+            // Inclusive at both ends, as documented: a record of the instant may be in the parent or in the child.
+            Self::At(ms) => {
+                shard.opened_ms <= ms && shard.closed_ms.is_none_or(|closed| closed >= ms)
+            }
+            Self::From(ms) => shard.closed_ms.is_none_or(|closed| closed >= ms),
+        }
     }
 }

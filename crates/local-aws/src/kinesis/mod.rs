@@ -4,15 +4,20 @@
 //! and the page of limits. Reshards keep their genealogy, iterators and tokens expire, shards throttle when
 //! that is switched on, and subscriptions push.
 
+mod configure;
 mod consumer;
+mod error;
+mod genealogy;
 mod hash;
 mod list_shards;
 mod manage;
 mod read;
 mod reshard;
 mod sequence;
+mod shard;
 mod stream;
 mod subscribe;
+mod tags;
 mod throttle;
 mod token;
 mod write;
@@ -24,11 +29,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::Clock;
 use crate::wire::{AwsError, Response, json_response};
-use stream::Stream;
+use error::{invalid_argument, not_found};
+use stream::{Origin, Stream};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
@@ -65,7 +70,14 @@ struct Inner {
     clock: Clock,
     region: String,
     account: String,
-    streams: Mutex<BTreeMap<String, Stream>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    streams: BTreeMap<String, Stream>,
+    /// How many streams were ever made.
+    made: u64,
 }
 
 /// What an operation answers.
@@ -92,7 +104,7 @@ impl Kinesis {
             clock,
             region: region.to_owned(),
             account: account.to_owned(),
-            streams: Mutex::default(),
+            state: Mutex::default(),
         }))
     }
 
@@ -135,6 +147,9 @@ impl Kinesis {
             "AddTagsToStream" => self.add_tags(body),
             "RemoveTagsFromStream" => self.remove_tags(body),
             "ListTagsForStream" => self.list_tags(body),
+            "TagResource" => self.tag_resource(body),
+            "UntagResource" => self.untag_resource(body),
+            "ListTagsForResource" => self.list_tags_for_resource(body),
             "RegisterStreamConsumer" => self.register_consumer(body),
             "DeregisterStreamConsumer" => self.deregister_consumer(body),
             "DescribeStreamConsumer" => self.describe_consumer(body),
@@ -150,62 +165,53 @@ impl Kinesis {
         self.0.clock.now_ms()
     }
 
-    fn streams(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {
-        self.0.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `act` with the stream that is named by name or by ARN.
+    /// Does `act` with the stream that is named by name or by ARN, at a time that never goes back.
     fn with_stream<T>(
         &self,
         named: &StreamRef,
         act: impl FnOnce(&mut Stream, u64) -> Result<T, AwsError>,
     ) -> Result<T, AwsError> {
-        let by_arn = named.stream_arn.as_deref().and_then(|arn| arn.rsplit('/').next());
-        let name = named.stream_name.as_deref().or(by_arn);
-        let name = name.ok_or_else(|| invalid_argument("Provide StreamName or StreamARN."))?;
-        let now_ms = self.now_ms();
-        let mut streams = self.streams();
-        let stream = streams.get_mut(name).ok_or_else(|| self.no_stream(name))?;
+        let name = named.name()?;
+        let clock_ms = self.now_ms();
+        let mut state = self.state();
+        let stream = state.streams.get_mut(name).ok_or_else(|| {
+            not_found(format!("Stream {name} under account {} not found.", self.0.account))
+        })?;
+        let now_ms = stream.time(clock_ms);
         stream.trim(now_ms);
         act(stream, now_ms)
     }
 
-    fn no_stream(&self, name: &str) -> AwsError {
-        let message = format!("Stream {name} under account {} not found.", self.0.account);
-        AwsError::bad_request("ResourceNotFoundException", message)
+    /// Where a new stream comes from.
+    fn origin<'a>(&'a self, name: &'a str, generation: u64) -> Origin<'a> {
+        Origin { name, region: &self.0.region, account: &self.0.account, generation }
     }
 }
 
-/// Reads a request's JSON.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
-    serde_json::from_slice(body)
-        .map_err(|error| AwsError::bad_request("SerializationException", error.to_string()))
-}
+impl StreamRef {
+    fn called(name: &str) -> Self {
+        Self { stream_name: Some(name.to_owned()), stream_arn: None }
+    }
 
-fn invalid_argument(message: impl Into<String>) -> AwsError {
-    AwsError::bad_request("InvalidArgumentException", message)
-}
+    /// The stream of the ARN of a stream or of one of its consumers.
+    fn of_arn(arn: &str) -> Self {
+        Self { stream_name: None, stream_arn: Some(arn.to_owned()) }
+    }
 
-fn resource_in_use(message: impl Into<String>) -> AwsError {
-    AwsError::bad_request("ResourceInUseException", message)
-}
-
-/// A violated constraint on one member of a request.
-fn validation(member: &str, value: &str, constraint: &str) -> AwsError {
-    let message = format!(
-        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {constraint}"
-    );
-    AwsError::bad_request("ValidationException", message)
-}
-
-/// A time as the JSON protocol carries it: seconds, milliseconds behind the point.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit exactly")]
-fn seconds(ms: u64) -> f64 {
-    ms as f64 / 1_000.0
-}
-
-/// A time of a request, in milliseconds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn from_seconds(seconds: f64) -> u64 {
-    (seconds * 1_000.0).round() as u64
+    /// # Errors
+    /// When neither a name nor an ARN is given.
+    fn name(&self) -> Result<&str, AwsError> {
+        if let Some(name) = &self.stream_name {
+            return Ok(name);
+        }
+        let missing = || invalid_argument("Either StreamName or StreamARN should be provided.");
+        let arn = self.stream_arn.as_deref().ok_or_else(missing)?;
+        // arn:aws:kinesis:REGION:ACCOUNT:stream/NAME, or …:stream/NAME/consumer/CONSUMER:CREATED
+        let name = arn.split_once(":stream/").and_then(|(_, rest)| rest.split('/').next());
+        name.ok_or_else(|| invalid_argument(format!("{arn} is not the ARN of a stream.")))
+    }
 }

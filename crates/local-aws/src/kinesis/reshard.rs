@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Kinesis, Reply, StreamRef, invalid_argument, parse};
+use super::error::{invalid_argument, parse, validation};
+use super::stream::Stream;
+use super::{Kinesis, Reply, StreamRef};
 use crate::wire::AwsError;
 
 #[derive(Deserialize)]
@@ -29,61 +31,83 @@ struct MergeShards {
 struct UpdateShardCount {
     #[serde(flatten)]
     stream: StreamRef,
-    target_shard_count: u32,
+    target_shard_count: i64,
     scaling_type: String,
 }
 
 impl Kinesis {
     pub(super) fn split_shard(&self, body: &[u8]) -> Reply {
         let request: SplitShard = parse(body)?;
-        let at = request.new_starting_hash_key.parse().map_err(|_| {
-            invalid_argument(format!("Invalid hash key {}", request.new_starting_hash_key))
+        let at = super::hash::parse("newStartingHashKey", &request.new_starting_hash_key)?;
+        self.reshard(&request.stream, |stream, now_ms| {
+            stream.split(&request.shard_to_split, at, now_ms)
         })?;
-        self.with_stream(&request.stream, |stream, now_ms| {
-            stream.begin_update(now_ms, self.0.settings.updating)?;
-            stream.split(&request.shard_to_split, at, now_ms)?;
-            Ok("{}".to_owned())
-        })
+        Ok("{}".to_owned())
     }
 
     pub(super) fn merge_shards(&self, body: &[u8]) -> Reply {
         let request: MergeShards = parse(body)?;
-        self.with_stream(&request.stream, |stream, now_ms| {
-            stream.begin_update(now_ms, self.0.settings.updating)?;
-            stream.merge(&request.shard_to_merge, &request.adjacent_shard_to_merge, now_ms)?;
-            Ok("{}".to_owned())
-        })
+        self.reshard(&request.stream, |stream, now_ms| {
+            stream.merge(&request.shard_to_merge, &request.adjacent_shard_to_merge, now_ms)
+        })?;
+        Ok("{}".to_owned())
     }
 
     pub(super) fn update_shard_count(&self, body: &[u8]) -> Reply {
         let request: UpdateShardCount = parse(body)?;
         if request.scaling_type != "UNIFORM_SCALING" {
-            return Err(invalid_argument("ScalingType must be UNIFORM_SCALING."));
+            let constraint = "Member must satisfy enum value set: [UNIFORM_SCALING]";
+            return Err(validation("scalingType", &request.scaling_type, constraint));
         }
-        let target = request.target_shard_count;
-        self.with_stream(&request.stream, |stream, now_ms| {
-            let current = u32::try_from(stream.open_shards().count()).unwrap_or(u32::MAX);
-            if target == 0 || target > current * 2 || target * 2 < current {
-                return Err(refused_count(current, target));
-            }
-            stream.begin_update(now_ms, self.0.settings.updating)?;
-            stream.update_count(target, now_ms)?;
-            let answer = json!({
+        let answer = self.reshard(&request.stream, |stream, now_ms| {
+            let current = stream.open_count();
+            let target = count(request.target_shard_count, current)?;
+            stream.update_count(target, now_ms);
+            Ok(json!({
                 "StreamName": stream.name,
                 "StreamARN": stream.arn,
                 "CurrentShardCount": current,
                 "TargetShardCount": target,
-            });
-            Ok(answer.to_string())
+            }))
+        })?;
+        Ok(answer.to_string())
+    }
+
+    /// Does `act`; the stream is UPDATING afterwards, unless `act` was refused.
+    fn reshard<T>(
+        &self,
+        named: &StreamRef,
+        act: impl FnOnce(&mut Stream, u64) -> Result<T, AwsError>,
+    ) -> Result<T, AwsError> {
+        self.with_stream(named, |stream, now_ms| {
+            if stream.on_demand {
+                let message =
+                    format!("Request is invalid. Stream {} is in On-Demand mode.", stream.title());
+                return Err(AwsError::bad_request("ValidationException", message));
+            }
+            stream.check_active(now_ms)?;
+            let done = act(stream, now_ms)?;
+            stream.update(now_ms, self.0.settings.updating);
+            Ok(done)
         })
     }
 }
 
-/// Not beyond double and not below half
+/// The target, unless it lies beyond double or below half
 /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html>).
-fn refused_count(current: u32, target: u32) -> AwsError {
+fn count(target: i64, current: usize) -> Result<u32, AwsError> {
+    let wanted = u32::try_from(target).ok().filter(|target| *target > 0);
+    let wanted = wanted.ok_or_else(|| {
+        let constraint = "Member must have value greater than or equal to 1";
+        validation("targetShardCount", &target.to_string(), constraint)
+    })?;
+    let beyond = match usize::try_from(wanted).unwrap_or(usize::MAX) {
+        target if target > current * 2 => "up over double",
+        target if target * 2 < current => "down below half",
+        _ => return Ok(wanted),
+    };
     let message = format!(
-        "UpdateShardCount cannot scale from {current} to {target}: at most double and at least half the current open shard count."
+        "UpdateShardCount cannot scale {beyond} your current open shard count. Current open shard count: {current} Target shard count: {target}"
     );
-    invalid_argument(message)
+    Err(invalid_argument(message))
 }

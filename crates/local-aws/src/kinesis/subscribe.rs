@@ -7,26 +7,28 @@ use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream as Frames, StreamExt};
-use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::consumer::stream_of;
-use super::read::{BYTES_MAX, Position, RECORDS_MAX, run};
+use super::consumer::Subscribed;
+use super::error::{not_found, parse, reply, resource_in_use};
+use super::read::{Position, RECORDS_MAX, Run, run};
 use super::sequence::Sequence;
+use super::shard::ShardId;
 use super::stream::Stream;
-use super::{CONTENT_TYPE, Kinesis, invalid_argument, parse, resource_in_use};
+use super::{CONTENT_TYPE, Kinesis, StreamRef};
 use crate::wire::{AwsError, Response};
 
 /// A second subscription of a consumer to a shard within this is refused
 /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html>).
 const RESUBSCRIBE_MS: u64 = 5_000;
-/// An event comes at least this often, empty if need be.
+/// An event comes at least this often, empty if need be, so that readers see their lag and a live connection.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Data in an event: what a shard gives a consumer in a second. A frame of the encoding ends at 16 MiB.
+const BYTES_MAX: usize = 2 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -40,6 +42,8 @@ struct SubscribeToShard {
 /// A subscription under way.
 struct Subscription {
     kinesis: Kinesis,
+    /// Of the stream: one that was made anew is another.
+    generation: u64,
     consumer_arn: String,
     shard: String,
     /// Which of the consumer's subscriptions to the shard this is: a later one ends it.
@@ -48,34 +52,51 @@ struct Subscription {
     changed: watch::Receiver<()>,
     heartbeat: Instant,
     ends: Instant,
-    began: bool,
-    ended: bool,
+    stage: Stage,
+}
+
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// Nothing was sent.
+    New,
+    Open,
+    /// The last message was sent.
+    Over,
 }
 
 /// What a look at the shard shows.
 enum Look {
-    /// An event to push; the subscription ends after it if told so.
-    Event { event: Value, from: u64, last: bool },
+    /// An event to push, and whether it is the last.
+    Event { event: String, from: u64, last: bool },
     /// Nothing new.
     Nothing,
-    /// The subscription was taken over, or shard, consumer or stream are gone.
-    Over,
+    /// A later subscription took over.
+    TakenOver,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event<'a> {
+    #[serde(flatten)]
+    run: &'a Run<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continuation_sequence_number: Option<Sequence>,
 }
 
 impl Kinesis {
     pub(super) fn subscribe_to_shard(&self, body: &[u8]) -> Result<Response, AwsError> {
         let request: SubscribeToShard = parse(body)?;
-        let named = stream_of(&request.consumer_arn);
-        let (number, from, mut changed) = self.with_stream(&named, |stream, now_ms| {
+        let named = StreamRef::of_arn(&request.consumer_arn);
+        let (generation, number, from, changed) = self.with_stream(&named, |stream, now_ms| {
             let shard = stream.shard(&request.shard_id)?;
             let from = request.starting_position.counter(stream, shard, now_ms)?;
-            let number = admit(stream, &request, now_ms)?;
-            Ok((number, from, stream.changed.subscribe()))
+            let number = admit(stream, shard.id, &request.consumer_arn, now_ms)?;
+            Ok((stream.generation, number, from, stream.changed.subscribe()))
         })?;
-        changed.mark_changed();
         let now = Instant::now();
         let subscription = Subscription {
             kinesis: self.clone(),
+            generation,
             consumer_arn: request.consumer_arn,
             shard: request.shard_id,
             number,
@@ -83,12 +104,10 @@ impl Kinesis {
             changed,
             heartbeat: now + HEARTBEAT,
             ends: now + self.0.settings.subscription_lifetime,
-            began: false,
-            ended: false,
+            stage: Stage::New,
         };
         let mut response =
             http::Response::new(BodyExt::boxed(StreamBody::new(subscription.frames())));
-        *response.status_mut() = StatusCode::OK;
         let event_stream = http::HeaderValue::from_static("application/vnd.amazon.eventstream");
         response.headers_mut().insert(http::header::CONTENT_TYPE, event_stream);
         Ok(response)
@@ -96,24 +115,23 @@ impl Kinesis {
 }
 
 /// Enters a subscription, unless the one before is too young. Its number.
-fn admit(stream: &mut Stream, request: &SubscribeToShard, now_ms: u64) -> Result<u64, AwsError> {
-    let mut consumers = stream.consumers.values_mut();
-    let consumer = consumers.find(|consumer| consumer.arn == request.consumer_arn);
-    let consumer = consumer.ok_or_else(|| {
-        let message = format!("Consumer {} not found.", request.consumer_arn);
-        AwsError::bad_request("ResourceNotFoundException", message)
-    })?;
-    let shard = &request.shard_id;
-    if now_ms < consumer.active_from_ms {
-        return Err(resource_in_use(format!("Consumer {} is being created.", consumer.name)));
-    }
-    let before = consumer.subscriptions.get(shard).copied();
-    if before.is_some_and(|(at_ms, _)| now_ms < at_ms + RESUBSCRIBE_MS) {
-        let message = format!("Another active subscription exists for this consumer: {shard}.");
+fn admit(stream: &mut Stream, shard: ShardId, arn: &str, now_ms: u64) -> Result<u64, AwsError> {
+    let title = stream.title();
+    let consumer = stream.consumers.values_mut().find(|consumer| consumer.arn == arn);
+    let consumer = consumer
+        .ok_or_else(|| not_found(format!("Consumer {arn} of stream {title} not found.")))?;
+    if !consumer.is_active(now_ms) {
+        let message = format!("Consumer {} of stream {title} is not ACTIVE.", consumer.name);
         return Err(resource_in_use(message));
     }
-    let number = before.map_or(0, |(_, number)| number + 1);
-    consumer.subscriptions.insert(shard.clone(), (now_ms, number));
+    let before = consumer.subscriptions.get(&shard);
+    if before.is_some_and(|before| now_ms < before.at_ms + RESUBSCRIBE_MS) {
+        let message =
+            format!("Another active subscription exists for this consumer: {title}:{shard}:{arn}.");
+        return Err(resource_in_use(message));
+    }
+    let number = before.map_or(0, |before| before.number + 1);
+    consumer.subscriptions.insert(shard, Subscribed { at_ms: now_ms, number });
     stream.changed.send_replace(());
     Ok(number)
 }
@@ -129,25 +147,34 @@ impl Subscription {
 
     /// The next message, or `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        if !self.began {
-            self.began = true;
-            return Some(message("initial-response", &json!({})));
+        if self.stage == Stage::New {
+            self.stage = Stage::Open;
+            return event("initial-response", "{}".to_owned());
         }
-        while !self.ended {
+        while self.stage == Stage::Open {
+            // Before the look: what comes after it must wake.
             self.changed.mark_unchanged();
             match self.look() {
-                Ok(Look::Event { event, from, last }) => {
-                    (self.from, self.ended) = (from, last);
+                Ok(Look::Event { event: body, from, last }) => {
+                    self.from = from;
                     self.heartbeat = Instant::now() + HEARTBEAT;
-                    return Some(message("SubscribeToShardEvent", &event));
+                    if last {
+                        self.stage = Stage::Over;
+                    }
+                    return event("SubscribeToShardEvent", body);
                 }
                 Ok(Look::Nothing) => {}
-                Ok(Look::Over) | Err(_) => return None,
+                Ok(Look::TakenOver) => return None,
+                Err(error) => {
+                    self.stage = Stage::Over;
+                    return exception(&error);
+                }
             }
             tokio::select! {
                 biased;
                 () = sleep_until(self.ends) => return None,
-                changed = self.changed.changed() => changed.ok()?,
+                // Fails when the stream was deleted, which the next look tells.
+                _ = self.changed.changed() => {}
                 () = sleep_until(self.heartbeat) => {}
             }
         }
@@ -155,49 +182,49 @@ impl Subscription {
     }
 
     fn look(&self) -> Result<Look, AwsError> {
-        self.kinesis.with_stream(&stream_of(&self.consumer_arn), |stream, now_ms| {
+        self.kinesis.with_stream(&StreamRef::of_arn(&self.consumer_arn), |stream, now_ms| {
+            let shard = stream.shard(&self.shard)?;
             let mut consumers = stream.consumers.values();
             let consumer = consumers.find(|consumer| consumer.arn == self.consumer_arn);
-            let current = consumer.and_then(|consumer| consumer.subscriptions.get(&self.shard));
-            if current.is_none_or(|(_, number)| *number != self.number) {
-                return Ok(Look::Over);
+            let consumer = consumer.filter(|_| stream.generation == self.generation);
+            let consumer = consumer
+                .ok_or_else(|| not_found(format!("Consumer {} not found.", self.consumer_arn)))?;
+            let current = consumer.subscriptions.get(&shard.id);
+            if current.is_none_or(|current| current.number != self.number) {
+                return Ok(Look::TakenOver);
             }
-            let shard = stream.shard(&self.shard)?;
-            let run = run(stream, shard, self.from, RECORDS_MAX, now_ms);
-            debug_assert!(run.bytes <= BYTES_MAX.max(stream.record_bytes_max + 1024));
-            if run.count == 0 && run.children.is_none() && Instant::now() < self.heartbeat {
+            let run = run(stream, shard, self.from, (RECORDS_MAX, BYTES_MAX), now_ms);
+            let last = run.child_shards.is_some();
+            if run.records.is_empty() && !last && Instant::now() < self.heartbeat {
                 return Ok(Look::Nothing);
             }
-            let last = run.children.is_some();
-            let mut event = json!({
-                "Records": run.records,
-                "MillisBehindLatest": run.millis_behind,
-            });
-            match run.children {
-                Some(children) => event["ChildShards"] = children,
-                None => event["ContinuationSequenceNumber"] = json!(before(run.next, now_ms)?),
-            }
+            // Reading goes on after the number before the next one.
+            let continuation = (!last).then(|| shard.sequence(run.next.saturating_sub(1), now_ms));
+            let event = reply(&Event { run: &run, continuation_sequence_number: continuation })?;
             Ok(Look::Event { event, from: run.next, last })
         })
     }
 }
 
-/// The number after which `counter` comes.
-fn before(counter: u64, ms: u64) -> Result<String, AwsError> {
-    let counter = counter.checked_sub(1).ok_or_else(|| invalid_argument("No such position."))?;
-    Ok(Sequence { ms, counter }.to_string())
+fn event(event_type: &'static str, body: String) -> Option<Bytes> {
+    frame("event", (":event-type", event_type.to_owned()), body)
 }
 
-fn message(event_type: &'static str, payload: &Value) -> Bytes {
-    let header = |name, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
-    let message = Message::new(Bytes::from(payload.to_string()))
-        .add_header(header(":message-type", "event"))
-        .add_header(header(":event-type", event_type))
-        .add_header(header(":content-type", CONTENT_TYPE));
+/// The refusal that ends a subscription.
+fn exception(error: &AwsError) -> Option<Bytes> {
+    let body = serde_json::json!({ "message": error.message });
+    frame("exception", (":exception-type", error.code.clone()), body.to_string())
+}
+
+/// `None`, which ends the subscription at the continuation of the event before, for a message above the 16 MiB of a
+/// frame.
+fn frame(message_type: &'static str, kind: (&'static str, String), body: String) -> Option<Bytes> {
+    let header = |name, value: String| Header::new(name, HeaderValue::String(value.into()));
+    let message = Message::new(Bytes::from(body))
+        .add_header(header(":message-type", message_type.to_owned()))
+        .add_header(header(kind.0, kind.1))
+        .add_header(header(":content-type", CONTENT_TYPE.to_owned()));
     let mut frame = Vec::new();
-    // Fails for a message of 16 MiB; ours end at 10 MB of data.
-    if write_message_to(&message, &mut frame).is_err() {
-        frame.clear();
-    }
-    Bytes::from(frame)
+    write_message_to(&message, &mut frame).ok()?;
+    Some(Bytes::from(frame))
 }

@@ -1,29 +1,51 @@
 //! Iterators and page tokens: opaque to clients, and of limited life.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::error::invalid_argument;
+use super::stream::millis;
+use crate::wire::AwsError;
 
 /// A place in a shard, and when it was given out.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Iterator {
     pub(super) stream: String,
     /// Tells a stream from an earlier one of the same name.
-    pub(super) stream_created_ms: u64,
+    pub(super) generation: u64,
     pub(super) shard: String,
     /// Lowest counter to return.
     pub(super) from: u64,
     pub(super) issued_ms: u64,
 }
 
-/// The rest of a list of shards.
+/// The rest of a list of shards or consumers of a stream.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Page {
     pub(super) stream: String,
-    pub(super) after_shard: String,
+    /// Last shard or consumer of the page before.
+    pub(super) after: String,
     pub(super) filter: Option<serde_json::Value>,
     pub(super) issued_ms: u64,
+}
+
+impl Page {
+    /// Reads a page token that came at `now_ms`.
+    ///
+    /// # Errors
+    /// When it is none, or older than `lifetime`.
+    pub(super) fn read(text: &str, now_ms: u64, lifetime: Duration) -> Result<Self, AwsError> {
+        let page: Self = decode(text).ok_or_else(|| invalid_argument("Invalid NextToken."))?;
+        if now_ms.saturating_sub(page.issued_ms) > millis(lifetime) {
+            let message = "The pagination token passed to the operation is expired.";
+            return Err(AwsError::bad_request("ExpiredNextTokenException", message));
+        }
+        Ok(page)
+    }
 }
 
 /// As text. A checksum makes garbage and truncation recognisable.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::types::{
     ShardIteratorType, StartingPosition, SubscribeToShardEvent, SubscribeToShardEventStream,
 };
-use local_aws::KinesisSettings;
+use local_aws::{KinesisSettings, LocalAws};
 
 use crate::world::World;
 
@@ -125,6 +126,91 @@ async fn a_subscription_ends_after_its_lifetime() {
     let consumer = consumer(&world).await;
     let mut subscription = subscribe(&world, &consumer, &shard, oldest()).await;
     while next(&mut subscription).await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_subscription_is_told_every_five_seconds_where_it_stands() {
+    let Some(world) = World::embedded(1, |builder| builder).await else { return };
+    let shard = world.shards().await.remove(0).shard_id;
+    let consumer = consumer(&world).await;
+    let (_, sequence) = world.put("k", "one").await;
+    let began = tokio::time::Instant::now();
+    let mut subscription = subscribe(&world, &consumer, &shard, after(&sequence)).await;
+    for _ in 0..3 {
+        let idle = next(&mut subscription).await.expect("the subscription goes on");
+        assert!(idle.records.is_empty());
+        assert_eq!(idle.millis_behind_latest, 0);
+        // The numbers carry the second they were made in: only their place counts.
+        let kind = ShardIteratorType::AfterSequenceNumber;
+        world.iterator(&shard, kind, Some(&idle.continuation_sequence_number)).await;
+    }
+    assert_eq!(began.elapsed().as_secs(), 15);
+}
+
+#[tokio::test]
+async fn a_backlog_comes_in_events_of_bounded_size_and_whole() {
+    let Some(world) = World::embedded(1, |builder| builder).await else { return };
+    let shard = world.shards().await.remove(0).shard_id;
+    let consumer = consumer(&world).await;
+    let data = "x".repeat(900 << 10);
+    for _ in 0..5 {
+        world.put("k", &data).await;
+    }
+    let mut subscription = subscribe(&world, &consumer, &shard, oldest()).await;
+    let mut counts = Vec::new();
+    while counts.iter().sum::<usize>() < 5 {
+        counts.push(next_texts(&mut subscription).await.0.len());
+    }
+    assert_eq!(counts, [2, 2, 1], "2 MiB an event");
+}
+
+#[tokio::test]
+async fn a_subscription_to_a_stream_that_is_deleted_ends_with_the_reason() {
+    let Some(world) = World::embedded(1, |builder| builder).await else { return };
+    let shard = world.shards().await.remove(0).shard_id;
+    let consumer = consumer(&world).await;
+    let mut subscription = subscribe(&world, &consumer, &shard, oldest()).await;
+    let delete = || world.kinesis.delete_stream().stream_name(&world.stream);
+    let refused = delete().send().await.unwrap_err().into_service_error();
+    assert!(refused.is_resource_in_use_exception(), "it has a consumer: {refused:?}");
+    delete().enforce_consumer_deletion(true).send().await.unwrap();
+    let gone = subscription.event_stream.recv().await.unwrap_err().into_service_error();
+    assert!(gone.is_resource_not_found_exception(), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_consumer_is_creating_for_as_long_as_set_and_takes_no_subscription_before() {
+    let updating = Duration::from_secs(3);
+    let settings = KinesisSettings { updating, ..KinesisSettings::default() };
+    let clock = local_aws::Clock::held(crate::world::NOW_MS);
+    let builder = LocalAws::builder().kinesis(settings).clock(clock.clone());
+    let kinesis = Client::new(&builder.build().sdk_config());
+    kinesis.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
+    clock.advance(updating);
+    let summary = kinesis.describe_stream_summary().stream_name("s").send().await.unwrap();
+    let arn = summary.stream_description_summary.unwrap().stream_arn;
+    let register = |name: String| {
+        kinesis.register_stream_consumer().stream_arn(&arn).consumer_name(name).send()
+    };
+    let consumer = register("c0".into()).await.unwrap().consumer.unwrap().consumer_arn;
+    for number in 1..5 {
+        register(format!("c{number}")).await.unwrap();
+    }
+    let sixth = register("c5".into()).await.unwrap_err().into_service_error();
+    assert!(sixth.is_limit_exceeded_exception(), "five may be CREATING: {sixth:?}");
+    let subscribe = || {
+        let subscribe = kinesis.subscribe_to_shard().consumer_arn(&consumer);
+        subscribe.shard_id("shardId-000000000000").starting_position(oldest()).send()
+    };
+    let early = subscribe().await.unwrap_err().into_service_error();
+    assert!(early.is_resource_in_use_exception(), "{early:?}");
+    clock.advance(updating);
+    subscribe().await.unwrap();
+    let page = kinesis.list_stream_consumers().stream_arn(&arn).max_results(3);
+    let page = page.send().await.unwrap();
+    let rest = kinesis.list_stream_consumers().stream_arn(&arn);
+    let rest = rest.set_next_token(page.next_token.clone()).send().await.unwrap();
+    assert_eq!((page.consumers().len(), rest.consumers().len()), (3, 2));
 }
 
 #[tokio::test]

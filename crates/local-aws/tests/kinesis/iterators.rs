@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::ShardIteratorType;
-use local_aws::KinesisSettings;
 
 use crate::world::{NOW_MS, World, texts};
 
@@ -71,6 +70,43 @@ async fn garbage_is_an_invalid_argument() {
 }
 
 #[tokio::test]
+async fn a_sequence_number_of_another_shard_is_refused() {
+    let world = World::new(2).await;
+    let shards = world.shards().await;
+    let (shard, sequence) = world.put("a", "one").await;
+    let other = shards.iter().find(|other| other.shard_id != shard).unwrap();
+    let iterator = world.kinesis.get_shard_iterator().stream_name(&world.stream);
+    let iterator = iterator.shard_id(&other.shard_id).starting_sequence_number(sequence);
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::AfterSequenceNumber);
+    let error = iterator.send().await.unwrap_err().into_service_error();
+    assert!(error.is_invalid_argument_exception(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_time_to_come_is_refused() {
+    let Some((world, _clock)) = World::held(1).await else { return };
+    let at = DateTime::from_millis(i64::try_from(NOW_MS + 1).unwrap());
+    let iterator = world.kinesis.get_shard_iterator().stream_name(&world.stream);
+    let iterator = iterator.shard_id(shard_of(&world).await).timestamp(at);
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::AtTimestamp);
+    let error = iterator.send().await.unwrap_err().into_service_error();
+    assert!(error.is_invalid_argument_exception(), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_arrival_time_of_a_record_leads_back_to_it() {
+    let world = World::new(1).await;
+    let shard = shard_of(&world).await;
+    world.put("k", "one").await;
+    let read = world.read(&world.oldest(&shard).await).await;
+    let arrived = *read.records()[0].approximate_arrival_timestamp().unwrap();
+    let iterator = world.kinesis.get_shard_iterator().stream_name(&world.stream).shard_id(&shard);
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(arrived);
+    let iterator = iterator.send().await.unwrap().shard_iterator.unwrap();
+    assert_eq!(texts(&world.read(&iterator).await), ["one"]);
+}
+
+#[tokio::test]
 async fn an_old_iterator_has_expired() {
     let Some((world, clock)) = World::held(1).await else { return };
     let iterator = world.oldest(&shard_of(&world).await).await;
@@ -120,18 +156,4 @@ async fn a_stream_made_anew_does_not_take_the_iterators_of_the_old_one() {
     world.kinesis.create_stream().stream_name(&world.stream).send().await.unwrap();
     let anew = world.kinesis.get_records().shard_iterator(&iterator).send().await.unwrap_err();
     assert!(anew.as_service_error().unwrap().is_invalid_argument_exception(), "{anew:?}");
-}
-
-#[tokio::test]
-async fn a_stream_is_creating_and_updating_for_as_long_as_set() {
-    let updating = Duration::from_secs(1);
-    let settings = KinesisSettings { updating, ..KinesisSettings::default() };
-    let Some(world) = World::embedded(1, |builder| builder.kinesis(settings)).await else { return };
-    let shard = shard_of(&world).await;
-    let split = || world.kinesis.split_shard().stream_name(&world.stream).shard_to_split(&shard);
-    split().new_starting_hash_key("99").send().await.unwrap();
-    assert_eq!(world.status().await.as_str(), "UPDATING");
-    let again = split().new_starting_hash_key("50").send().await.unwrap_err();
-    assert!(again.as_service_error().unwrap().is_resource_in_use_exception(), "{again:?}");
-    world.active().await;
 }

@@ -52,6 +52,37 @@ async fn a_record_has_at_most_1_mib_unless_the_stream_takes_more() {
 }
 
 #[tokio::test]
+async fn the_key_counts_towards_the_size_of_a_record() {
+    let world = World::new(1).await;
+    let put = world.kinesis.put_records().stream_name(&world.stream);
+    put.records(entry("kk", MIB - 2)).send().await.unwrap();
+    assert_eq!(refusal(&world, vec![entry("kk", MIB - 1)]).await, "ValidationException");
+}
+
+#[tokio::test]
+async fn an_explicit_hash_key_is_a_plain_number_of_128_bits() {
+    let world = World::new(1).await;
+    for (key, code) in [
+        ("340282366920938463463374607431768211456", "InvalidArgumentException"),
+        ("-1", "ValidationException"),
+        ("007", "ValidationException"),
+        ("half", "ValidationException"),
+    ] {
+        let entry = PutRecordsRequestEntry::builder().partition_key("k").data(Blob::new("x"));
+        let entry = entry.explicit_hash_key(key).build().unwrap();
+        assert_eq!(refusal(&world, vec![entry]).await, code, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn one_bad_entry_refuses_the_request_and_nothing_is_written() {
+    let world = World::new(1).await;
+    assert_eq!(refusal(&world, vec![entry("k", 1), entry("", 1)]).await, "ValidationException");
+    let oldest = world.oldest(&world.shards().await[0].shard_id).await;
+    assert!(world.read(&oldest).await.records().is_empty());
+}
+
+#[tokio::test]
 async fn a_read_returns_at_most_10_mb_and_the_limit_asked_for() {
     let Some(world) = World::embedded(1, |builder| builder).await else { return };
     for _ in 0..3 {
@@ -114,6 +145,25 @@ async fn a_shard_takes_five_reads_a_second() {
     let sixth = sixth.into_service_error();
     assert!(sixth.is_provisioned_throughput_exceeded_exception(), "{sixth:?}");
     clock.advance(Duration::from_secs(1));
+    world.read(&iterator).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_megabytes_read_block_a_shard_for_five_seconds() {
+    let Some((world, clock)) = throttled().await else { return };
+    for _ in 0..10 {
+        let put = world.kinesis.put_records().stream_name(&world.stream);
+        let put = put.records(entry("a", MIB - 1)).send().await.unwrap();
+        assert_eq!(put.failed_record_count, Some(0), "a shard takes a mebibyte a second");
+        clock.advance(Duration::from_secs(1));
+    }
+    let iterator = world.oldest(&world.shards().await[0].shard_id).await;
+    assert_eq!(world.read(&iterator).await.records().len(), 10);
+    clock.advance(Duration::from_millis(4_999));
+    let early = world.kinesis.get_records().shard_iterator(&iterator).send().await.unwrap_err();
+    let early = early.into_service_error();
+    assert!(early.is_provisioned_throughput_exceeded_exception(), "{early:?}");
+    clock.advance(Duration::from_millis(1));
     world.read(&iterator).await;
 }
 

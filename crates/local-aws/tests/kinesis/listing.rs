@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{ShardFilter, ShardFilterType};
 
@@ -73,7 +74,56 @@ async fn each_filter_shows_its_part_of_the_tree() {
     assert_eq!(list(ShardFilterType::AtLatest, None, None).await, ["3"]);
     assert_eq!(list(ShardFilterType::AtTimestamp, Some(5), None).await, ["0"]);
     assert_eq!(list(ShardFilterType::AtTimestamp, Some(15), None).await, ["1", "2"]);
-    assert_eq!(list(ShardFilterType::AtTimestamp, Some(20), None).await, ["3"]);
+    // Both ends count: a record of the instant may be in the parent or in the child.
+    assert_eq!(list(ShardFilterType::AtTimestamp, Some(20), None).await, ["1", "2", "3"]);
     assert_eq!(list(ShardFilterType::FromTimestamp, Some(15), None).await, ["1", "2", "3"]);
+    assert_eq!(list(ShardFilterType::FromTimestamp, Some(21), None).await, ["3"]);
     assert_eq!(list(ShardFilterType::AfterShardId, None, Some(left)).await, ["2", "3"]);
+    clock.advance(Duration::from_hours(24) - Duration::from_secs(5));
+    let expired = "the first shard closed 24 hours and 5 seconds ago";
+    assert_eq!(
+        list(ShardFilterType::FromTrimHorizon, None, None).await,
+        ["1", "2", "3"],
+        "{expired}"
+    );
+    assert_eq!(list(ShardFilterType::AtTrimHorizon, None, None).await, ["1", "2"], "{expired}");
+    let before = "a time before the horizon is corrected to it";
+    assert_eq!(list(ShardFilterType::AtTimestamp, Some(1), None).await, ["1", "2"], "{before}");
+}
+
+#[tokio::test]
+async fn the_root_is_found_even_when_all_happened_within_one_millisecond() {
+    let Some((world, _clock)) = World::held(1).await else { return };
+    let parent = world.shards().await.remove(0).shard_id;
+    world.put("k", "in the parent").await;
+    world.split(&parent, 1 << 127).await;
+    let filter = ShardFilter::builder().r#type(ShardFilterType::AtTrimHorizon).build().unwrap();
+    let list = world.kinesis.list_shards().stream_name(&world.stream).shard_filter(filter);
+    let shards = list.send().await.unwrap().shards.unwrap();
+    let ids: Vec<_> = shards.iter().map(|shard| &shard.shard_id).collect();
+    assert_eq!(ids, [&parent]);
+}
+
+#[tokio::test]
+async fn a_page_has_at_most_a_thousand_shards_whatever_is_asked_for() {
+    let Some(world) = World::embedded(1_001, |builder| builder).await else { return };
+    let list = || world.kinesis.list_shards().stream_name(&world.stream);
+    assert_eq!(list().max_results(10_000).send().await.unwrap().shards().len(), 1_000);
+    for max in [0, 10_001] {
+        let error = list().max_results(max).send().await.unwrap_err();
+        let code = error.as_service_error().and_then(|error| error.code()).map(str::to_owned);
+        assert_eq!(code.as_deref(), Some("ValidationException"), "{max} on a page");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_described_in_pages_of_shards() {
+    let world = World::new(3).await;
+    let all = world.shards().await;
+    let describe = || world.kinesis.describe_stream().stream_name(&world.stream);
+    let first = describe().limit(2).send().await.unwrap().stream_description.unwrap();
+    assert_eq!((first.shards(), first.has_more_shards), (&all[..2], true));
+    let rest = describe().exclusive_start_shard_id(&all[1].shard_id);
+    let rest = rest.send().await.unwrap().stream_description.unwrap();
+    assert_eq!((rest.shards(), rest.has_more_shards), (&all[2..], false));
 }

@@ -9,4 +9,5 @@ mod iterators;
 mod limits;
 mod listing;
 mod reshard;
+mod streams;
 mod world;

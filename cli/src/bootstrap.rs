@@ -3,13 +3,12 @@
 //! Meant for the embedded AWS, for emulators and for a first look at a real account. The CloudFormation
 //! templates make the same with encryption keys, alarms and tags, and that is what production wants.
 
-mod tables;
-
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use aws_sdk_kinesis::types::StreamStatus;
-use aws_sdk_sqs::types::QueueAttributeName;
+use control_plane::ensure_tables;
+use quarantine::Quarantine;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -20,8 +19,6 @@ const CONTROL_SHARDS: i32 = 1;
 /// Longest wait for a stream; AWS takes some 20 seconds.
 const ACTIVE_MAX: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// What is quarantined waits for a person: 14 days in seconds, the longest that SQS keeps anything.
-const QUARANTINE_RETENTION: &str = "1209600";
 
 /// What a stage consists of.
 #[derive(Debug, Serialize)]
@@ -52,9 +49,9 @@ pub(crate) async fn ensure(session: &Session, shards: i32) -> anyhow::Result<Sto
     let sns_topic = create_sns_topic(session).await?;
     let queues = [names.stage.rapids_quarantine(), names.stage.control_quarantine()];
     for queue in &queues {
-        create_queue(session, queue).await?;
+        Quarantine::open(session.aws.sqs.clone(), queue, None).await?;
     }
-    let tables = tables::ensure(&session.aws.dynamodb, &names.stage).await?;
+    let tables = ensure_tables(session.aws.dynamodb.clone(), &names.stage).await?;
     let streams = [names.rapids.clone(), names.control.clone()];
     for stream in &streams {
         until_active(session, stream).await?;
@@ -101,20 +98,4 @@ async fn create_sns_topic(session: &Session) -> anyhow::Result<String> {
     let topic = session.aws.sns.create_topic().name(&name).send().await;
     let topic = topic.with_context(|| format!("creating SNS topic {name}"))?;
     topic.topic_arn.with_context(|| format!("SNS gave no ARN for topic {name}"))
-}
-
-/// Looks first: SQS refuses to create a queue that exists with other attributes.
-async fn create_queue(session: &Session, queue: &str) -> anyhow::Result<()> {
-    let sqs = &session.aws.sqs;
-    match sqs.get_queue_url().queue_name(queue).send().await {
-        Ok(_) => return Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|it| it.is_queue_does_not_exist()) => {}
-        Err(error) => {
-            return Err(anyhow::Error::new(error).context(format!("looking up queue {queue}")));
-        }
-    }
-    let retention = QueueAttributeName::MessageRetentionPeriod;
-    let create = sqs.create_queue().queue_name(queue).attributes(retention, QUARANTINE_RETENTION);
-    create.send().await.with_context(|| format!("creating queue {queue}"))?;
-    Ok(())
 }
