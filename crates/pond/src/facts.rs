@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use event::{Event, EventId};
+use event::{Draft, Event, EventId};
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -23,7 +23,10 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// The facts of all conversations.
 #[derive(Clone, Debug)]
-pub struct Facts(Pond);
+pub struct Facts {
+    pond: Pond,
+    service: String,
+}
 
 /// Something that an event says.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,10 +94,29 @@ impl Known {
 }
 
 impl Facts {
-    /// The facts in `pond`.
+    /// The facts in `pond`, from which `service` draws conclusions: its name is part of the ids of its events.
     #[must_use]
-    pub fn new(pond: &Pond) -> Self {
-        Self(pond.clone())
+    pub fn new(pond: &Pond, service: impl Into<String>) -> Self {
+        Self { pond: pond.clone(), service: service.into() }
+    }
+
+    /// Learns what `cause` says, and returns what follows and was not emitted before. `conclude` names all that
+    /// follows from what is known, emitted or not.
+    ///
+    /// When the answers are on the rapids, note them with [`Facts::emitted`].
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Unreadable`].
+    pub async fn learn(
+        &self,
+        cause: &Event,
+        fact: &Fact,
+        conclude: impl FnOnce(&Known) -> Vec<Draft>,
+    ) -> Result<Vec<Draft>, Error> {
+        let known = self.record(cause.correlation(), fact).await?;
+        let mut drafts = conclude(&known);
+        drafts.retain(|draft| !known.has_emitted(&draft.id(&self.service, cause)));
+        Ok(drafts)
     }
 
     /// Records a fact, and returns all that is known in the conversation now.
@@ -103,7 +125,7 @@ impl Facts {
     /// [`Error::Aws`], [`Error::Unreadable`].
     pub async fn record(&self, conversation: &EventId, fact: &Fact) -> Result<Known, Error> {
         let pk = pk(conversation);
-        let update = self.0.client.update_item().table_name(&*self.0.table);
+        let update = self.pond.client.update_item().table_name(&*self.pond.table);
         let update = update
             .set_key(Some(item::key(&pk, FACTS)))
             .update_expression("SET #fact = :fact, #ttl = if_not_exists(#ttl, :ttl)")
@@ -113,22 +135,24 @@ impl Facts {
             .expression_attribute_names("#ttl", item::TTL)
             .expression_attribute_values(":fact", AttributeValue::M(to_map(fact)))
             .expression_attribute_values(":order", item::text(&fact.order))
-            .expression_attribute_values(":ttl", self.0.expiry(KEPT))
+            .expression_attribute_values(":ttl", self.pond.expiry(KEPT))
             .return_values(ReturnValue::AllNew);
         let item = match update.send().await {
             Ok(reply) => reply.attributes.unwrap_or_default(),
             Err(error) => match error.as_service_error() {
                 // The same fact, or a newer one, is known.
                 Some(refusal) if refusal.is_conditional_check_failed_exception() => {
-                    match self.0.get(&pk, FACTS).await? {
+                    match self.pond.get(&pk, FACTS).await? {
                         Some(item) => item,
-                        None => return Err(Error::aws(&self.0.table, "recording a fact", error)),
+                        None => {
+                            return Err(Error::aws(&self.pond.table, "recording a fact", error));
+                        }
                     }
                 }
-                _ => return Err(Error::aws(&self.0.table, "recording a fact", error)),
+                _ => return Err(Error::aws(&self.pond.table, "recording a fact", error)),
             },
         };
-        from_item(&item).map_err(|attribute| self.0.unreadable(&pk, attribute))
+        from_item(&item).map_err(|attribute| self.pond.unreadable(&pk, attribute))
     }
 
     /// Notes events that are on the rapids, so that they are not emitted again. Nothing is lost when this fails:
@@ -145,16 +169,16 @@ impl Facts {
         if ids.is_empty() {
             return Ok(());
         }
-        let update = self.0.client.update_item().table_name(&*self.0.table);
+        let update = self.pond.client.update_item().table_name(&*self.pond.table);
         let update = update
             .set_key(Some(item::key(&pk(conversation), FACTS)))
             .update_expression("SET #ttl = if_not_exists(#ttl, :ttl) ADD #emitted :ids")
             .expression_attribute_names("#emitted", EMITTED)
             .expression_attribute_names("#ttl", item::TTL)
             .expression_attribute_values(":ids", AttributeValue::Ss(ids))
-            .expression_attribute_values(":ttl", self.0.expiry(KEPT));
+            .expression_attribute_values(":ttl", self.pond.expiry(KEPT));
         let done = update.send().await;
-        done.map(drop).map_err(|error| Error::aws(&self.0.table, "noting emitted events", error))
+        done.map(drop).map_err(|error| Error::aws(&self.pond.table, "noting emitted events", error))
     }
 }
 

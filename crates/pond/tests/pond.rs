@@ -2,7 +2,7 @@
 
 mod world;
 
-use event::{Event, EventId};
+use event::{Draft, Event, EventId, Origin, Producer};
 use jiff::Timestamp;
 use local_aws::{Fault, Service};
 use pond::{Error, Fact, Facts, Inbox, Pond, Reference};
@@ -64,7 +64,7 @@ async fn reference_data_is_read_as_it_was_put_and_a_seed_never_overwrites() {
 #[tokio::test(start_paused = true)]
 async fn facts_add_up_to_all_that_is_known_in_a_conversation() {
     let world = World::new().await;
-    let facts = Facts::new(&world.pond);
+    let facts = Facts::new(&world.pond, "test");
     let conversation = EventId::from("c");
     let view = Fact::of(&event("v", Value::Null), "view", json!({"city": "Boston"}));
     let segment = Fact::of(&event("s", Value::Null), "segment", json!("RoadWarrior"));
@@ -81,7 +81,7 @@ async fn facts_add_up_to_all_that_is_known_in_a_conversation() {
 #[tokio::test(start_paused = true)]
 async fn an_older_fact_does_not_replace_a_newer_one() {
     let world = World::new().await;
-    let facts = Facts::new(&world.pond);
+    let facts = Facts::new(&world.pond, "test");
     let conversation = EventId::from("c");
     let at = |id: &str, second| {
         let timestamp = Timestamp::from_second(second).unwrap();
@@ -98,7 +98,7 @@ async fn an_older_fact_does_not_replace_a_newer_one() {
 #[tokio::test(start_paused = true)]
 async fn what_was_emitted_is_remembered_beside_the_facts() {
     let world = World::new().await;
-    let facts = Facts::new(&world.pond);
+    let facts = Facts::new(&world.pond, "test");
     let conversation = EventId::from("c");
     let fact = Fact::of(&event("v", Value::Null), "view", Value::Null);
     let (first, second) = (event("first", Value::Null), event("second", Value::Null));
@@ -111,9 +111,26 @@ async fn what_was_emitted_is_remembered_beside_the_facts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_follows_is_returned_until_it_was_emitted() {
+    let world = World::new().await;
+    let facts = Facts::new(&world.pond, "test");
+    let cause = event("v", Value::Null);
+    let fact = Fact::of(&cause, "view", Value::Null);
+    let conclude = |_: &_| ["a", "b"].map(|rule| Draft::new("X", rule, Value::Null)).to_vec();
+    let all = facts.learn(&cause, &fact, conclude).await.unwrap();
+    assert_eq!(all.len(), 2);
+    let (version, instance) = (String::new(), String::new());
+    let producer = Producer { service: "test".into(), version, instance };
+    let origin = Origin { producer: &producer, domain: "test", at: world.now() };
+    let first = all[0].clone().answer(&cause, origin);
+    facts.emitted(cause.correlation(), [&first]).await.unwrap();
+    assert_eq!(facts.learn(&cause, &fact, conclude).await.unwrap(), all[1..]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn facts_recorded_at_once_are_all_known_in_the_end() {
     let world = World::new().await;
-    let facts = Facts::new(&world.pond);
+    let facts = Facts::new(&world.pond, "test");
     let conversation = EventId::from("c");
     let record = async |name: &str| {
         let fact = Fact::of(&event(name, Value::Null), name, Value::Null);

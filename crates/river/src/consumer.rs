@@ -12,10 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use crate::Context;
 use crate::config::Config;
+use crate::dead_letters::DeadLetters;
 use crate::delete;
 use crate::delivery::Courier;
 use crate::gather::BATCH_MAX;
@@ -24,7 +25,6 @@ use crate::held::Held;
 use crate::hook::Hooked;
 use crate::message::Message;
 use crate::metrics::Metrics;
-use crate::quarantine::Quarantine;
 use crate::settle;
 use crate::visibility::Keeper;
 
@@ -74,7 +74,7 @@ impl<H: Handler> Consumer<H> {
         let courier = Arc::new(Courier {
             handler: self.handler,
             rapids: self.context.rapids.clone(),
-            quarantine: Quarantine::new(kit.sqs(), kit.service(), river.clone()),
+            dead_letters: DeadLetters::new(kit.sqs(), kit.service(), river.clone()),
             slots: Semaphore::new(concurrency),
             returns,
             deletes,
@@ -100,14 +100,15 @@ impl<H: Handler> Consumer<H> {
     /// True when the work ends well. A panic stops the consumer too: half a service helps nobody.
     fn start_background(&self, working: &CancellationToken) -> tokio::task::JoinHandle<bool> {
         let (handler, working) = (Arc::clone(&self.handler), working.clone());
-        tokio::spawn(async move {
+        let supervised = async move {
             let work = handler.background(working.child_token());
             let ended = AssertUnwindSafe(work).catch_unwind().await;
             if ended.is_err() {
                 working.cancel();
             }
             ended.is_ok()
-        })
+        };
+        tokio::spawn(supervised.in_current_span())
     }
 }
 
@@ -138,7 +139,8 @@ impl Source {
                         // SQS gives no more than was asked for, and room was taken for that.
                         let Some(place) = room.split(1) else { break };
                         let courier = Arc::clone(courier);
-                        deliveries.spawn(courier.deliver(message, hold, place, stop.clone()));
+                        let delivery = courier.deliver(message, hold, place, stop.clone());
+                        deliveries.spawn(delivery.in_current_span());
                     }
                 }
                 Err(error) => {

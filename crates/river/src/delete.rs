@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry as Entry;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use crate::gather::{self, WAITING_MAX};
 use crate::held::Hold;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// gone and everything is deleted.
 pub(crate) fn start(sqs: Client, queue_url: String) -> (Sender<Hold>, JoinHandle<()>) {
     let (sender, settled) = mpsc::channel(WAITING_MAX);
-    (sender, tokio::spawn(run(sqs, queue_url, settled)))
+    (sender, tokio::spawn(run(sqs, queue_url, settled).in_current_span()))
 }
 
 async fn run(sqs: Client, queue_url: String, mut settled: Receiver<Hold>) {

@@ -14,11 +14,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::dead_letters::DeadLetters;
 use crate::handler::{Failure, Handler, Outcome};
 use crate::held::Hold;
 use crate::message::Message;
 use crate::metrics::Metrics;
-use crate::quarantine::Quarantine;
 use crate::rapids::{self, NotPublished, Rapids};
 use crate::settle::{self, Limits, Settlement, Verdict};
 use crate::visibility::Return;
@@ -28,7 +28,7 @@ use crate::visibility::Return;
 pub(crate) struct Courier<H> {
     pub(crate) handler: Arc<H>,
     pub(crate) rapids: Rapids,
-    pub(crate) quarantine: Quarantine,
+    pub(crate) dead_letters: DeadLetters,
     /// Permits to handle.
     pub(crate) slots: Semaphore,
     pub(crate) returns: Sender<Return>,
@@ -150,7 +150,7 @@ impl<H: Handler> Courier<H> {
             Settlement::Delete => self.delete(hold).await,
             Settlement::Retry(after) => self.give_back(hold, after).await,
             Settlement::Lost => drop(hold),
-            Settlement::Quarantine(reason) => match self.quarantine.put(message, &reason).await {
+            Settlement::Quarantine(reason) => match self.dead_letters.put(message, &reason).await {
                 Ok(()) => {
                     let (kind, text) = (reason.kind, reason.text);
                     warn!(kind, reason = text, "quarantined a message");

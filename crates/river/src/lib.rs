@@ -5,7 +5,7 @@
 //!
 //! - `hook` subscribes the river, advertises what the service emits if told to, then waits for the queue;
 //! - `consumer` receives, `held` and `visibility` keep what was received, `delivery` takes one message from
-//!   receipt to settlement, `settle` decides how, `delete` and `quarantine` act on it;
+//!   receipt to settlement, `settle` decides how, `delete` and `dead_letters` act on it;
 //! - `rapids` publishes, `alarm` sends the service an event of its own after a while.
 //!
 //! A message is deleted only after its answers are on the rapids and the handler has written down what it must
@@ -19,6 +19,7 @@ mod alarm;
 mod config;
 mod consumer;
 mod context;
+mod dead_letters;
 mod delete;
 mod delivery;
 mod gather;
@@ -28,7 +29,6 @@ mod hook;
 mod message;
 mod metrics;
 mod pack;
-mod quarantine;
 mod rapids;
 mod service;
 mod settle;

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use chassis::{Kit, Latch};
 use event::names::{River, Stage, Topic};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::consumer::Consumer;
@@ -62,6 +61,6 @@ impl<H: Handler> chassis::Service for Service<H> {
         let Some(hooked) = hook.hook_in(&stop).await else { return Ok(()) };
         consumer.context.alarm.hooked_in(&hooked.queue_url);
         queue.release();
-        consumer.run(hooked, stop).in_current_span().await
+        consumer.run(hooked, stop).await
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use quarantine::Reason;
+
 use crate::config::VISIBILITY_MOST;
 use crate::handler::{Failure, Kind, Outcome};
 
@@ -28,15 +30,6 @@ pub(crate) enum Settlement {
     Quarantine(Reason),
     /// Others have it already: nothing to settle.
     Lost,
-}
-
-/// Why a message is quarantined.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reason {
-    /// In one word, for counting.
-    pub(crate) kind: &'static str,
-    /// For people.
-    pub(crate) text: String,
 }
 
 /// What was decided about a delivery, and how it is counted.

@@ -11,7 +11,7 @@ use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry as Entry;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use crate::gather::{self, BATCH_MAX, WAITING_MAX};
 use crate::held::{Held, Hold};
@@ -49,7 +49,7 @@ impl Keeper {
     /// Starts the task. It ends when every sender is gone and every message is returned.
     pub(crate) fn start(self) -> (Sender<Return>, JoinHandle<()>) {
         let (sender, returns) = mpsc::channel(WAITING_MAX);
-        (sender, tokio::spawn(self.run(returns)))
+        (sender, tokio::spawn(self.run(returns).in_current_span()))
     }
 
     async fn run(self, mut returns: Receiver<Return>) {

@@ -100,6 +100,16 @@ async fn an_idle_service_stops_without_waiting_for_its_long_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_whose_background_work_panics_ends_with_an_error() {
+    let world = World::new().await;
+    let mut config = world.config();
+    config.handler.stage.spoiled = true;
+    let (actor, _stop, _) = world.start(config).await;
+    let error = actor.join().await.unwrap_err();
+    assert_eq!(error.to_string(), "the background work of the service panicked");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_events_are_handled_at_once_than_allowed() {
     let world = World::new().await;
     for n in 0..25 {

@@ -35,16 +35,14 @@ impl Handler for Brand {
     async fn build(_: NoConfig, context: &Context) -> anyhow::Result<Self> {
         let dynamodb = context.kit().dynamodb();
         let pond = Pond::open(dynamodb, context.pond_table(), context.time()).await?;
-        Ok(Self { facts: Facts::new(&pond), context: context.clone() })
+        Ok(Self { facts: Facts::new(&pond, context.service()), context: context.clone() })
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
         let Some(fact) = fact(event)? else { return Ok(Outcome::Ignored) };
-        let known = self.facts.record(event.correlation(), &fact).await?;
-        let service = self.context.service();
-        let mut offers = offers(&known, event, service, self.context.time()());
-        offers.retain(|offer| !known.has_emitted(&offer.id(service, event)));
-        Ok(Outcome::Answered(offers))
+        let (service, now) = (self.context.service(), self.context.time()());
+        let conclude = |known: &Known| offers(known, event, service, now);
+        Ok(Outcome::Answered(self.facts.learn(event, &fact, conclude).await?))
     }
 
     async fn answered(&self, cause: &Event, answers: &[Event]) -> Result<(), Failure> {

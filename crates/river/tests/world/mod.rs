@@ -38,12 +38,20 @@ pub(crate) struct Stage {
     pub(crate) answered: Arc<AtomicUsize>,
     /// Each permit lets one waiting handler go on.
     pub(crate) gate: Arc<Semaphore>,
+    /// Whether the background work panics.
+    pub(crate) spoiled: bool,
 }
 
 impl Default for Stage {
     fn default() -> Self {
         let gate = Arc::new(Semaphore::new(0));
-        Self { begun: Arc::default(), ended: Arc::default(), answered: Arc::default(), gate }
+        Self {
+            begun: Arc::default(),
+            ended: Arc::default(),
+            answered: Arc::default(),
+            gate,
+            spoiled: false,
+        }
     }
 }
 
@@ -102,6 +110,11 @@ impl Handler for Actor {
         }
         let answer = |n: usize| Draft::new("Played", "play", json!({})).distinct(n.to_string());
         Ok(Outcome::Answered((0..script.answers).map(answer).collect()))
+    }
+
+    async fn background(&self, stop: CancellationToken) {
+        assert!(!self.stage.spoiled, "the set fell over");
+        stop.cancelled().await;
     }
 
     async fn answered(&self, _: &Event, _: &[Event]) -> Result<(), Failure> {

@@ -1,19 +1,20 @@
 //! Where messages go that cannot be handled: the river's dead-letter queue, with the reason.
+//!
+//! A message goes there as it came, in one piece, so that it can be sent back: it has been a message of SQS
+//! before, and fits. Nor is a missing queue made here, that is the control plane's to do.
 
 use std::sync::Arc;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::BuildError;
-use aws_sdk_sqs::types::MessageAttributeValue;
 use event::names::River;
+use quarantine::{Reason, attribute};
 use tokio::sync::OnceCell;
 
 use crate::message::Message;
-use crate::settle::Reason;
 
 /// The dead-letter queue of a river, looked up when it is first needed.
 #[derive(Clone, Debug)]
-pub(crate) struct Quarantine(Arc<Inner>);
+pub(crate) struct DeadLetters(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -31,7 +32,7 @@ pub(crate) struct NotQuarantined {
     reason: String,
 }
 
-impl Quarantine {
+impl DeadLetters {
     pub(crate) fn new(sqs: Client, service: &'static str, river: River) -> Self {
         Self(Arc::new(Inner { sqs, service, river, queue_url: OnceCell::new() }))
     }
@@ -70,31 +71,5 @@ impl Quarantine {
         let found = self.0.sqs.get_queue_url().queue_name(&name).send().await;
         let found = found.map_err(|error| chassis::explain(&error))?;
         found.queue_url.ok_or_else(|| format!("SQS gave no URL for queue {name}"))
-    }
-}
-
-fn attribute(value: &str) -> Result<MessageAttributeValue, BuildError> {
-    /// Attributes count towards the size of a message; nobody reads more of a reason.
-    const CHARS_MAX: usize = 1_000;
-    let replace = |c| if is_allowed(c) { c } else { char::REPLACEMENT_CHARACTER };
-    let value: String = value.chars().take(CHARS_MAX).map(replace).collect();
-    MessageAttributeValue::builder().data_type("String").string_value(value).build()
-}
-
-/// Characters that SQS takes
-/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
-fn is_allowed(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_made_fit_for_an_attribute() {
-        let value = |text: &str| attribute(text).unwrap().string_value.unwrap();
-        assert_eq!(value("a\0b\u{ffff}c"), "a\u{fffd}b\u{fffd}c");
-        assert_eq!(value(&"x".repeat(2_000)).len(), 1_000);
     }
 }
