@@ -54,7 +54,8 @@ pub struct Queue {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetter {
-    /// How often a message is received before it is moved there: 1 to 1,000.
+    /// How often a message is received before SQS moves it there: 1 to 1,000. The default lies above the 20
+    /// attempts of the river kit, so that it is the kit that gives up, with the reason.
     pub max_receive_count: u16,
 }
 
@@ -85,7 +86,7 @@ impl Default for Queue {
 
 impl Default for DeadLetter {
     fn default() -> Self {
-        Self { max_receive_count: 5 }
+        Self { max_receive_count: 25 }
     }
 }
 

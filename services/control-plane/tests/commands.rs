@@ -51,7 +51,7 @@ async fn a_river_is_made_by_its_first_subscription() {
     assert_eq!(queue[&VisibilityTimeout], "30");
     assert_eq!(queue[&SqsManagedSseEnabled], "true");
     assert_eq!(parsed(&queue[&Policy]), policy_for(QUEUE_ARN));
-    let redrive = json!({ "deadLetterTargetArn": DEAD_LETTER_ARN, "maxReceiveCount": 5 });
+    let redrive = json!({ "deadLetterTargetArn": DEAD_LETTER_ARN, "maxReceiveCount": 25 });
     assert_eq!(parsed(&queue[&RedrivePolicy]), redrive);
 
     let dead_letters = world.queue("r1-dev-dlq").await.unwrap();

@@ -147,6 +147,22 @@ async fn an_idle_subscription_is_told_every_five_seconds_where_it_stands() {
     assert_eq!(began.elapsed().as_secs(), 15);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_record_wakes_an_idle_subscription_at_once() {
+    let Some(world) = World::embedded(1, |builder| builder).await else { return };
+    let shard = world.shards().await.remove(0).shard_id;
+    let consumer = consumer(&world).await;
+    let mut subscription = subscribe(&world, &consumer, &shard, oldest()).await;
+    let began = tokio::time::Instant::now();
+    let put = async {
+        tokio::task::yield_now().await;
+        world.put("k", "one").await;
+    };
+    let ((texts, _), ()) = tokio::join!(next_texts(&mut subscription), put);
+    assert_eq!(texts, ["one"]);
+    assert_eq!(began.elapsed(), Duration::ZERO, "paused time passes only while all wait for it");
+}
+
 #[tokio::test]
 async fn a_backlog_comes_in_events_of_bounded_size_and_whole() {
     let Some(world) = World::embedded(1, |builder| builder).await else { return };
