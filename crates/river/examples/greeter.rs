@@ -1,4 +1,7 @@
-//! greeter: a whole service. It greets whoever looks at a page.
+//! The smallest service: greets whoever looks at a page.
+//!
+//! With `rapids up` running and the exports that it printed:
+//! `RAPIDS_ADMIN__ADDRESS=127.0.0.1:0 cargo run -p river --example greeter`
 
 use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome};
 use serde_json::json;
@@ -17,8 +20,9 @@ impl Handler for Greeter {
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
-        let text = format!("Hello, {}", event.payload["name"].as_str().unwrap_or("stranger"));
-        Ok(Outcome::answer(Draft::new("Greeted", "greet", json!({"text": text}))))
+        let name = event.payload["name"].as_str().unwrap_or("stranger");
+        let greeting = json!({ "text": format!("Hello, {name}") });
+        Ok(Outcome::answer(Draft::new("Greeted", "greet", greeting)))
     }
 }
 
