@@ -1,10 +1,11 @@
 //! Publishes events in batches, entry by entry until SNS has accepted or refused each.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_sns::operation::publish_batch::PublishBatchError;
+use aws_sdk_sns::operation::publish_batch::{PublishBatchError, PublishBatchOutput};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use event::{EVENT_TYPE_ATTRIBUTE, Header};
 use tokio::time::sleep;
@@ -43,6 +44,7 @@ pub(crate) struct NotAccepted {
 }
 
 /// What a request, or the part of it that is left, came to.
+#[derive(Default)]
 struct Attempt {
     /// Entries to send again.
     left: Vec<usize>,
@@ -79,22 +81,7 @@ impl Publisher {
         let entries = left.iter().filter_map(|&index| entry(index, &events[index])).collect();
         let batch = self.sns.publish_batch().topic_arn(&self.topic_arn);
         match batch.set_publish_batch_request_entries(Some(entries)).send().await {
-            Ok(reply) => {
-                let mut attempt =
-                    Attempt { left: Vec::new(), refused: Vec::new(), last_error: String::new() };
-                for failed in reply.failed() {
-                    let Ok(index) = failed.id().parse() else { continue };
-                    let message = failed.message().unwrap_or("no message");
-                    let reason = format!("{}: {message}", failed.code());
-                    if failed.sender_fault() {
-                        attempt.refused.push(Refused { index, reason });
-                    } else {
-                        attempt.left.push(index);
-                        attempt.last_error = reason;
-                    }
-                }
-                attempt
-            }
+            Ok(reply) => told_apart(left, &reply),
             Err(error) => self.whole_request_failed(events, left, &error).await,
         }
     }
@@ -107,17 +94,13 @@ impl Publisher {
         error: &SdkError<PublishBatchError>,
     ) -> Attempt {
         let reason = chassis::explain(error);
-        let mut attempt =
-            Attempt { left: left.to_vec(), refused: Vec::new(), last_error: reason.clone() };
         if !is_refusal(error) {
-            return attempt;
+            return Attempt { left: left.to_vec(), last_error: reason, ..Attempt::default() };
         }
-        if let [index] = left {
-            attempt.left.clear();
-            attempt.refused.push(Refused { index: *index, reason });
-            return attempt;
+        if let [index] = *left {
+            return Attempt { refused: vec![Refused { index, reason }], ..Attempt::default() };
         }
-        attempt.left.clear();
+        let mut attempt = Attempt::default();
         for &index in left {
             let single = Box::pin(self.attempt(events, &[index])).await;
             attempt.left.extend(single.left);
@@ -126,6 +109,29 @@ impl Publisher {
         }
         attempt
     }
+}
+
+/// Accepted is only what SNS lists as successful: an entry that an answer does not mention is sent again.
+fn told_apart(sent: &[usize], reply: &PublishBatchOutput) -> Attempt {
+    let accepted: BTreeSet<_> = reply.successful().iter().filter_map(|entry| entry.id()).collect();
+    let mut attempt = Attempt::default();
+    for &index in sent {
+        let id = index.to_string();
+        if accepted.contains(id.as_str()) {
+            continue;
+        }
+        let failed = reply.failed().iter().find(|failed| failed.id() == id);
+        let reason = failed.map_or("not in the answer".to_owned(), |failed| {
+            format!("{}: {}", failed.code(), failed.message().unwrap_or("no message"))
+        });
+        if failed.is_some_and(|failed| failed.sender_fault()) {
+            attempt.refused.push(Refused { index, reason });
+        } else {
+            attempt.left.push(index);
+            attempt.last_error = reason;
+        }
+    }
+    attempt
 }
 
 /// Whether the content was refused, so that sending it again cannot help. A missing topic or permission is
@@ -158,4 +164,29 @@ fn entry(index: usize, header: &Header<'_>) -> Option<PublishBatchRequestEntry> 
 #[expect(clippy::cast_precision_loss, reason = "at most ten")]
 fn ratio(entries: usize) -> f64 {
     entries as f64 / ENTRIES_MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sns::types::{BatchResultErrorEntry, PublishBatchResultEntry};
+
+    use super::*;
+
+    fn failed(id: &str, sender_fault: bool) -> BatchResultErrorEntry {
+        let entry = BatchResultErrorEntry::builder().id(id).code("Code").sender_fault(sender_fault);
+        entry.build().unwrap()
+    }
+
+    #[test]
+    fn only_what_the_answer_lists_as_successful_is_accepted() {
+        let reply = PublishBatchOutput::builder()
+            .successful(PublishBatchResultEntry::builder().id("0").build())
+            .failed(failed("1", true))
+            .failed(failed("2", false))
+            .build();
+        let attempt = told_apart(&[0, 1, 2, 3], &reply);
+        let reason = "Code: no message".to_owned();
+        assert_eq!(attempt.refused, [Refused { index: 1, reason }]);
+        assert_eq!(attempt.left, [2, 3], "an entry that is not mentioned is sent again");
+    }
 }
