@@ -77,9 +77,9 @@ impl<P: Processor> ShardTask<P> {
         while let Some(room) = self.turn(next_read).await {
             next_read = Instant::now() + self.settings.read_interval;
             match self.reader.read().await {
-                Ok(read) => {
+                Ok(mut read) => {
                     failures = 0;
-                    let end = read.end.clone();
+                    let end = read.end.take();
                     if !self.hand_over(read, room, &mut progress).await {
                         break;
                     }
