@@ -1,14 +1,15 @@
 //! Where reading stands: sequence numbers, positions and the sentinels of the Kinesis Client Library.
 
-use std::cmp::Ordering;
 use std::fmt;
 
-/// A record's place in its shard: a whole number of up to 186 bits, ordered as a number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SequenceNumber(Box<str>);
+/// A record's place in its shard: a whole number of up to 186 bits, as the service makes them.
+///
+/// The source of the size is `SequenceNumberValidator` of the KCL; 192 bits are kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceNumber([u64; WORDS]);
 
 /// A place within a shard: a record, and for aggregated records the index within.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The record.
     pub sequence: SequenceNumber,
@@ -17,7 +18,7 @@ pub struct Position {
 }
 
 /// How far a shard has been processed, in the order that `ExtendedSequenceNumber` of the KCL gives them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checkpoint {
     /// Nothing yet; start at the configured time.
     AtTimestamp,
@@ -36,42 +37,77 @@ pub enum Checkpoint {
 #[error("{0:?} is not a sequence number or one of TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END")]
 pub struct InvalidCheckpoint(String);
 
+/// 64-bit words of a sequence number, the most significant first: so the derived order is that of numbers.
+const WORDS: usize = 3;
+/// Decimal digits that fit one word, and the number one above them.
+const CHUNK_DIGITS: usize = 19;
+const CHUNK: u64 = 10_000_000_000_000_000_000;
+
 impl SequenceNumber {
     /// Reads a decimal sequence number.
     ///
     /// # Errors
-    /// [`InvalidCheckpoint`], when it is empty or holds anything but digits.
+    /// [`InvalidCheckpoint`], when it is empty, holds anything but digits or has more than 192 bits.
     pub fn parse(text: &str) -> Result<Self, InvalidCheckpoint> {
+        let invalid = || InvalidCheckpoint(text.to_owned());
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(InvalidCheckpoint(text.to_owned()));
+            return Err(invalid());
         }
-        let digits = text.trim_start_matches('0');
-        Ok(Self(if digits.is_empty() { "0" } else { digits }.into()))
-    }
-
-    /// The number in decimal.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+        let mut words = [0; WORDS];
+        for chunk in text.as_bytes().chunks(CHUNK_DIGITS) {
+            let (mut scale, mut carry) = (1_u64, 0_u64);
+            for digit in chunk {
+                scale *= 10;
+                carry = carry * 10 + u64::from(digit - b'0');
+            }
+            for word in words.iter_mut().rev() {
+                let wide = u128::from(*word) * u128::from(scale) + u128::from(carry);
+                (*word, carry) = (low(wide), low(wide >> 64));
+            }
+            if carry != 0 {
+                return Err(invalid());
+            }
+        }
+        Ok(Self(words))
     }
 }
 
-impl Ord for SequenceNumber {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // Without leading zeros a longer number is a greater one, and equally long ones compare as text.
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
-    }
-}
-
-impl PartialOrd for SequenceNumber {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+const fn low(wide: u128) -> u64 {
+    wide as u64
 }
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let mut words = self.0;
+        let mut chunks = [0; WORDS + 1];
+        for chunk in chunks.iter_mut().rev() {
+            let mut rest = 0_u64;
+            for word in &mut words {
+                let wide = (u128::from(rest) << 64) | u128::from(*word);
+                *word = low(wide / u128::from(CHUNK));
+                rest = low(wide % u128::from(CHUNK));
+            }
+            *chunk = rest;
+        }
+        let first = chunks.iter().position(|&chunk| chunk != 0).unwrap_or(WORDS);
+        write!(f, "{}", chunks[first])?;
+        chunks[first + 1..].iter().try_for_each(|chunk| write!(f, "{chunk:0CHUNK_DIGITS$}"))
+    }
+}
+
+impl fmt::Debug for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sub_sequence {
+            0 => write!(f, "{}", self.sequence),
+            sub => write!(f, "{}/{sub}", self.sequence),
+        }
     }
 }
 
@@ -90,18 +126,6 @@ impl Checkpoint {
         })
     }
 
-    /// The attribute `checkpoint` of a lease row.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::AtTimestamp => "AT_TIMESTAMP",
-            Self::TrimHorizon => "TRIM_HORIZON",
-            Self::Latest => "LATEST",
-            Self::ShardEnd => "SHARD_END",
-            Self::At(position) => position.sequence.as_str(),
-        }
-    }
-
     /// The attribute `checkpointSubSequenceNumber` of a lease row; 0 for sentinels.
     #[must_use]
     pub fn sub_sequence(&self) -> u64 {
@@ -112,9 +136,16 @@ impl Checkpoint {
     }
 }
 
+/// The attribute `checkpoint` of a lease row.
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::AtTimestamp => f.write_str("AT_TIMESTAMP"),
+            Self::TrimHorizon => f.write_str("TRIM_HORIZON"),
+            Self::Latest => f.write_str("LATEST"),
+            Self::ShardEnd => f.write_str("SHARD_END"),
+            Self::At(position) => write!(f, "{}", position.sequence),
+        }
     }
 }
 
@@ -147,7 +178,7 @@ mod tests {
 
     #[test]
     fn garbage_is_refused() {
-        for text in ["", "12a", "-1", "trim_horizon", " 1"] {
+        for text in ["", "12a", "-1", "trim_horizon", " 1", &"9".repeat(58)] {
             assert!(Checkpoint::parse(text, 0).is_err(), "{text:?}");
         }
     }
@@ -157,6 +188,11 @@ mod tests {
         fn sequence_numbers_compare_as_numbers(a: u128, b: u128, zeros in "0{0,3}") {
             let number = |n: u128| SequenceNumber::parse(&format!("{zeros}{n}")).unwrap();
             prop_assert_eq!(number(a).cmp(&number(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_sequence_number_is_told_as_it_was_read(text in "0|[1-9][0-9]{0,56}") {
+            prop_assert_eq!(SequenceNumber::parse(&text).unwrap().to_string(), text);
         }
     }
 }

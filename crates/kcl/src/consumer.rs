@@ -12,15 +12,16 @@ use tracing::{error, info, warn};
 
 use crate::balance::{self, Me, Observed};
 use crate::error::Error;
-use crate::held::HeldLease;
 use crate::lease::Lease;
-use crate::lease_table::{LeaseTable, Outcome};
+use crate::lease::held::HeldLease;
+use crate::lease::table::{LeaseTable, Outcome};
+use crate::lease::transition::Transition;
+use crate::processor::Ended;
 use crate::processor::Processor;
 use crate::retrieval::{self, ShardReader, Start};
 use crate::settings::Settings;
-use crate::shard_task::{BUDGET_UNIT, Ended, ShardTask};
+use crate::shard_task::{BUDGET_UNIT, ShardTask};
 use crate::shards;
-use crate::transition::Transition;
 
 /// How often the list of shards is compared with the leases. KCL: 60 s.
 const SHARD_SYNC_INTERVAL: Duration = Duration::from_secs(60);
@@ -166,6 +167,7 @@ impl<P: Processor> Consumer<P> {
         let Some(start) = Start::from(&lease.checkpoint, initial) else { return Ok(()) };
         let shard: Arc<str> = lease.key.as_str().into();
         info!(shard = &*shard, checkpoint = %lease.checkpoint, "reading a shard");
+        let fence = lease.counter;
         let held = HeldLease::keep(self.table.clone(), lease, self.settings.failover, taken_at);
         let task = ShardTask {
             reader: ShardReader::new(self.kinesis.clone(), &self.settings, shard.clone(), start),
@@ -176,6 +178,7 @@ impl<P: Processor> Consumer<P> {
             settings: self.settings.clone(),
             stop: reading.stop.clone(),
             shard: shard.clone(),
+            fence,
         };
         let id = reading.tasks.spawn(task.run()).id();
         reading.shards.insert(id, shard.to_string());

@@ -7,7 +7,7 @@
 //!
 //! How it fits together: [`Consumer`] looks at the lease table on a timer, [`balance`] decides which leases
 //! to take, each held lease has a task of its own that renews it (`held`) and one that reads its shard
-//! (`shard_task`). [`transition`] knows every write that is ever made to a lease.
+//! (`shard_task`). [`lease::transition`] knows every write that is ever made to a lease.
 //!
 //! It knows no JSON, SNS or SQS. Deliberately absent as yet: graceful hand-over while balancing, enhanced
 //! fan-out, KPL de-aggregation, acknowledgement per record.
@@ -16,19 +16,22 @@ pub mod balance;
 mod checkpoint;
 mod consumer;
 mod error;
-mod held;
-mod lease;
-mod lease_table;
+pub mod lease;
+mod metrics;
 mod processor;
+mod record;
 mod retrieval;
 mod settings;
 mod shard_task;
 pub mod shards;
-pub mod transition;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, Position, SequenceNumber};
 pub use consumer::{Consumer, Status};
 pub use error::Error;
 pub use lease::{HashRange, InvalidLease, Lease};
-pub use processor::{Batch, Processor, Record, Retry};
-pub use settings::{InitialPosition, Settings};
+pub use metrics::{Access, Api, Fate, Got, Look, Loss, Metrics, NoMetrics};
+pub use processor::{Batch, Ended, Failure, Processor, Scope, ShardContext};
+pub use record::{PartitionKey, Record};
+pub use settings::{
+    Attempts, Balance, InitialPosition, Lanes, Mode, OutsideShard, Retrieval, Settings,
+};

@@ -1,63 +1,153 @@
 //! What a consumer hands over, and to whom.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::SequenceNumber;
+use crate::checkpoint::Position;
+use crate::record::Record;
 
-/// A record of a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Its place in the shard.
-    pub sequence_number: SequenceNumber,
-    /// The producer's partition key; absent where the service distributes records itself.
-    pub partition_key: Option<String>,
-    /// The payload, as it was put.
-    pub data: Bytes,
-    /// When Kinesis received it.
-    pub arrived_at: Option<SystemTime>,
-}
-
-/// Consecutive records of one shard.
+/// Records of one shard, in the order of the shard.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The shard's id.
-    pub shard: Arc<str>,
+    /// Where they come from.
+    pub shard: ShardContext,
     /// The records, in order, at least one.
     pub records: Vec<Record>,
-    /// Distance of the last record from the tip of the shard, in milliseconds.
+    /// Distance of the last record from the tip of the shard when it was read, in milliseconds.
     pub millis_behind_latest: u64,
+    /// How often these records were handed over before, 0 at first.
+    pub attempt: u32,
 }
 
-/// A batch that was not accepted: it will be handed over again, whole.
+/// A shard while this worker holds its lease.
+#[derive(Clone, Debug)]
+pub struct ShardContext {
+    /// The shard's id.
+    pub id: Arc<str>,
+    /// The lease's counter when this worker got it: greater than that of every earlier owner. A sink that
+    /// refuses a lower number than it has seen is safe from a worker that was paused for too long.
+    pub fence: u64,
+    /// Cancelled before another worker may take the lease. [`Processor::process`] is dropped then anyway; work
+    /// that it moved elsewhere must stop by this.
+    pub lost: CancellationToken,
+}
+
+impl ShardContext {
+    /// A shard with a lease that nobody takes away. For a processor's own tests.
+    #[must_use]
+    pub fn new(id: impl Into<Arc<str>>, fence: u64) -> Self {
+        Self { id: id.into(), fence, lost: CancellationToken::new() }
+    }
+}
+
+impl Batch {
+    /// Records handed over for the first time, read at the tip of the shard.
+    #[must_use]
+    pub fn new(shard: ShardContext, records: Vec<Record>) -> Self {
+        Self { shard, records, millis_behind_latest: 0, attempt: 0 }
+    }
+}
+
+/// Records that were not accepted, by what is to happen with them. None is ever skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Retry {
-    /// Why, for the log.
+pub struct Failure {
+    /// Why, for the log and for the dead-letter queue.
     pub reason: String,
-    /// How long to wait, instead of the consumer's own backoff.
+    /// Which records.
+    pub scope: Scope,
+    /// How long to wait before they come again, instead of the consumer's own backoff.
     pub after: Option<Duration>,
 }
 
-impl Retry {
-    /// A retry at the consumer's own pace.
+/// What a [`Failure`] covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every record of the batch: it comes again.
+    Batch,
+    /// These records of the batch: they come again in their order, the others are acknowledged. A position
+    /// that is not of the batch makes it [`Scope::Batch`].
+    Records(Vec<Position>),
+    /// The consumer: it stops, its places saved up to this batch. For what no retry can mend.
+    Consumer,
+}
+
+impl Failure {
+    /// The whole batch is to come again, at the consumer's own pace.
     #[must_use]
-    pub fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), after: None }
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), scope: Scope::Batch, after: None }
+    }
+
+    /// Only these records are to come again; the others are safe.
+    #[must_use]
+    pub fn partial(positions: Vec<Position>, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), scope: Scope::Records(positions), after: None }
+    }
+
+    /// The consumer is to stop: no retry can mend this.
+    #[must_use]
+    pub fn fatal(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), scope: Scope::Consumer, after: None }
+    }
+
+    /// The same failure, tried again after `pause`.
+    #[must_use]
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.after = Some(pause);
+        self
     }
 }
 
 /// Takes the records of a stream.
 pub trait Processor: Send + Sync + 'static {
-    /// Takes a batch. `Ok` says that every record in it is safe elsewhere: the shard's checkpoint may pass
-    /// it. Batches of one shard come one after the other, those of different shards at the same time.
+    /// Takes a batch. `Ok` says that every record in it is safe elsewhere: the shard's checkpoint may pass it.
+    /// Batches of one lane come one after the other, those of different lanes and shards at the same time.
     ///
     /// The future is dropped when the lease is lost; what it had done is done again by the next owner.
-    /// A panic counts as [`Retry`].
+    /// A panic counts as [`Failure::retry`].
     ///
     /// # Errors
-    /// [`Retry`], and the same batch comes again: a record is never skipped.
-    fn process(&self, batch: &Batch) -> impl Future<Output = Result<(), Retry>> + Send;
+    /// [`Failure`], and the records it covers come again.
+    fn process(&self, batch: &Batch) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Puts away records that failed too often or grew too old, by [`crate::Attempts`]. Only `Ok` lets the
+    /// checkpoint pass them. Without an implementation they are tried for ever.
+    ///
+    /// # Errors
+    /// [`Failure`], and the same records come here again.
+    fn dead_letter(
+        &self,
+        batch: &Batch,
+        failure: &Failure,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let reason = format!("no dead-letter queue: {}", failure.reason);
+        let records = batch.records.len();
+        async move { Err(Failure::retry(format!("{records} records: {reason}"))) }
+    }
+
+    /// A shard's lease was got and reading begins.
+    fn started(&self, _shard: &ShardContext) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// No more batches come of this shard, for `why`. Not called when the process dies.
+    fn ended(&self, _shard: &ShardContext, _why: Ended) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// Why a worker stopped reading a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The shard is processed to its end; its children can be read.
+    Finished,
+    /// The consumer was told to stop; the place is saved and the lease released.
+    Stopped,
+    /// The lease was given to another worker, the place saved.
+    HandedOver,
+    /// The lease was lost: another worker may be reading already.
+    Lost,
 }

@@ -10,10 +10,10 @@ use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput}
 use aws_sdk_kinesis::types::{ChildShard, HashKeyRange, ShardIteratorType};
 use bytes::Bytes;
 
-use crate::checkpoint::{Checkpoint, SequenceNumber};
+use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
 use crate::error::Error;
 use crate::lease::HashRange;
-use crate::processor::Record;
+use crate::record::{PartitionKey, Record};
 use crate::settings::{InitialPosition, Settings};
 use crate::shards::Shard;
 
@@ -57,7 +57,7 @@ impl Start {
     pub(crate) fn from(checkpoint: &Checkpoint, initial: InitialPosition) -> Option<Self> {
         Some(match (checkpoint, initial) {
             (Checkpoint::ShardEnd, _) => return None,
-            (Checkpoint::At(position), _) => Self::After(position.sequence.clone()),
+            (Checkpoint::At(position), _) => Self::After(position.sequence),
             (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => Self::AtTimestamp(at),
             // What another version left unpinned is read from the oldest record: twice rather than never.
             _ => Self::TrimHorizon,
@@ -94,7 +94,7 @@ impl ShardReader {
         let records = reply.records.into_iter().map(|record| self.record(record));
         let records: Vec<_> = records.collect::<Result<_, _>>().map_err(NoRead::Pause)?;
         if let Some(last) = records.last() {
-            self.start = Start::After(last.sequence_number.clone());
+            self.start = Start::After(last.sequence_number());
         }
         self.iterator = reply.next_shard_iterator;
         Ok(Read { records, millis_behind_latest, end })
@@ -110,7 +110,7 @@ impl ShardReader {
             }
             Start::After(sequence) => open
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                .starting_sequence_number(sequence.as_str()),
+                .starting_sequence_number(sequence.to_string()),
         };
         let reply = open.send().await.map_err(|error| {
             let gone =
@@ -144,11 +144,12 @@ impl ShardReader {
     }
 
     fn record(&self, record: aws_sdk_kinesis::types::Record) -> Result<Record, Error> {
-        let sequence_number = SequenceNumber::parse(&record.sequence_number)
+        let sequence = SequenceNumber::parse(&record.sequence_number)
             .map_err(|error| self.failed("GetRecords", error))?;
         Ok(Record {
-            sequence_number,
-            partition_key: record.partition_key,
+            position: Position { sequence, sub_sequence: 0 },
+            partition_key: record.partition_key.map(PartitionKey::from),
+            explicit_hash_key: None,
             data: Bytes::from(record.data.into_inner()),
             arrived_at: record.approximate_arrival_timestamp.and_then(|at| at.try_into().ok()),
         })

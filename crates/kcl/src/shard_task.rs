@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
-use crate::held::{HeldLease, NotWritten};
-use crate::lease_table::LeaseTable;
-use crate::processor::{Batch, Processor, Retry};
+use crate::lease::held::{HeldLease, NotWritten};
+use crate::lease::table::LeaseTable;
+use crate::lease::transition::Transition;
+use crate::processor::{Batch, Ended, Failure, Processor, ShardContext};
 use crate::retrieval::{NoRead, Read, ShardReader, backoff};
 use crate::settings::Settings;
 use crate::shards::Shard;
-use crate::transition::Transition;
 
 /// The most that one read returns, in bytes: the room to have before asking.
 const READ_BYTES_MAX: usize = 10 << 20;
@@ -26,20 +26,10 @@ pub(crate) const BUDGET_UNIT: usize = 1 << 10;
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(10);
 
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// The shard is processed to its end; its children can be taken.
-    Finished,
-    /// Told to stop; the place is saved and the lease released.
-    Stopped,
-    /// The lease was lost.
-    Lost,
-}
-
 /// Everything that reading one shard takes.
 pub(crate) struct ShardTask<P> {
     pub(crate) shard: Arc<str>,
+    pub(crate) fence: u64,
     pub(crate) reader: ShardReader,
     pub(crate) held: HeldLease,
     pub(crate) table: LeaseTable,
@@ -124,12 +114,17 @@ impl<P: Processor> ShardTask<P> {
         progress: &mut Progress,
     ) -> bool {
         let Read { records, millis_behind_latest, .. } = read;
-        let Some(last) = records.last().map(|record| record.sequence_number.clone()) else {
+        let Some(last) = records.last().map(|record| record.sequence_number()) else {
             return true;
         };
         let bytes: usize = records.iter().map(|record| record.data.len()).sum();
         drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(BUDGET_UNIT))));
-        let batch = Batch { shard: self.shard.clone(), records, millis_behind_latest };
+        let shard = ShardContext {
+            id: self.shard.clone(),
+            fence: self.fence,
+            lost: self.held.lost().clone(),
+        };
+        let batch = Batch { shard, records, millis_behind_latest, attempt: 0 };
         let accepted = self.offer(&batch).await;
         if accepted {
             progress.accepted = Some(last);
@@ -143,7 +138,7 @@ impl<P: Processor> ShardTask<P> {
             let retry = match offered {
                 Ok(Ok(())) => return true,
                 Ok(Err(retry)) => retry,
-                Err(_) => Retry::because("the processor panicked"),
+                Err(_) => Failure::retry("the processor panicked"),
             };
             let pause = retry.after.unwrap_or_else(|| backoff(attempt, RETRY_LEAST, RETRY_MOST));
             let (shard, records) = (&*self.shard, batch.records.len());
@@ -159,7 +154,7 @@ impl<P: Processor> ShardTask<P> {
 
     /// Saves the place, at most every `interval`. What fails for now is tried again with the next read.
     async fn save(&self, progress: &mut Progress, interval: Duration) {
-        let Some(sequence) = progress.accepted.clone() else { return };
+        let Some(sequence) = progress.accepted else { return };
         if progress.saved_at.elapsed() < interval {
             return;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use kcl::{Batch, Checkpoint, Consumer, Error, Lease, Processor, Retry, Settings, Status};
+use kcl::{Batch, Checkpoint, Consumer, Error, Failure, Lease, Processor, Settings, Status};
 use local_aws::{Fault, LocalAws, Service};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,7 +34,7 @@ struct Delivery {
 }
 
 type Log = Arc<Mutex<Vec<Delivery>>>;
-type Verdict = dyn Fn(&Batch) -> Result<(), Retry> + Send + Sync;
+type Verdict = dyn Fn(&Batch) -> Result<(), Failure> + Send + Sync;
 
 struct Recorder {
     worker: String,
@@ -43,11 +43,11 @@ struct Recorder {
 }
 
 impl Processor for Recorder {
-    async fn process(&self, batch: &Batch) -> Result<(), Retry> {
+    async fn process(&self, batch: &Batch) -> Result<(), Failure> {
         (self.verdict)(batch)?;
         let deliveries = batch.records.iter().map(|record| Delivery {
             worker: self.worker.clone(),
-            shard: batch.shard.to_string(),
+            shard: batch.shard.id.to_string(),
             text: String::from_utf8(record.data.to_vec()).unwrap(),
         });
         self.log.lock().unwrap().extend(deliveries);
@@ -245,7 +245,7 @@ async fn a_refused_batch_comes_again_and_the_checkpoint_waits_for_it() {
     let verdict = {
         let offers = offers.clone();
         move |_: &Batch| match offers.fetch_add(1, Relaxed) {
-            0..4 => Err(Retry::because("not now")),
+            0..4 => Err(Failure::retry("not now")),
             4 => panic!("a processor's own mistake"),
             _ => Ok(()),
         }
@@ -263,7 +263,7 @@ async fn a_refused_batch_comes_again_and_the_checkpoint_waits_for_it() {
 async fn a_worker_whose_batch_is_never_accepted_still_stops() {
     let world = World::with_shards(1).await;
     let log = Log::default();
-    let worker = world.start_with("a", &log, Arc::new(|_| Err(Retry::because("never")))).await;
+    let worker = world.start_with("a", &log, Arc::new(|_| Err(Failure::retry("never")))).await;
     world.put(0..10).await;
     world.owned_by(&[("a", 1)]).await;
     worker.stop().await;

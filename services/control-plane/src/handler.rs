@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event::names::Stage;
-use kcl::{Batch, Processor, Record, Retry, SequenceNumber};
+use kcl::{Batch, Failure, PartitionKey, Position, Processor, Record};
 use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
@@ -24,21 +24,21 @@ pub(crate) struct Handler {
 }
 
 impl Processor for Handler {
-    async fn process(&self, batch: &Batch) -> Result<(), Retry> {
-        self.metrics.behind(&batch.shard, batch.millis_behind_latest);
+    async fn process(&self, batch: &Batch) -> Result<(), Failure> {
+        self.metrics.behind(&batch.shard.id, batch.millis_behind_latest);
         for record in &batch.records {
-            if self.settled.contains(&batch.shard, &record.sequence_number) {
+            if self.settled.contains(&batch.shard.id, record.position) {
                 continue;
             }
-            self.settle(&batch.shard, record).await?;
-            self.settled.insert(&batch.shard, &record.sequence_number);
+            self.settle(&batch.shard.id, record).await?;
+            self.settled.insert(&batch.shard.id, record.position);
         }
         Ok(())
     }
 }
 
 impl Handler {
-    async fn settle(&self, shard: &str, record: &Record) -> Result<(), Retry> {
+    async fn settle(&self, shard: &str, record: &Record) -> Result<(), Failure> {
         let command = match Command::read(&record.data, &self.stage) {
             Ok(command) => command,
             Err(unreadable) => {
@@ -72,43 +72,43 @@ impl Handler {
         shard: &str,
         record: &Record,
         reason: &Reason,
-    ) -> Result<(), Retry> {
+    ) -> Result<(), Failure> {
+        let position = record.position.to_string();
         let origin = [
             ("shard", shard),
-            ("sequence_number", record.sequence_number.as_str()),
-            ("partition_key", record.partition_key.as_deref().unwrap_or_default()),
+            ("sequence_number", position.as_str()),
+            ("partition_key", record.partition_key.as_ref().map_or("", PartitionKey::as_str)),
         ];
         if let Err(error) = self.quarantine.put(&record.data, reason, &origin).await {
             return Err(self.retry(command, &error));
         }
         self.metrics.settled(command, Outcome::Quarantined);
         self.metrics.quarantined(reason.kind);
-        let sequence_number = &record.sequence_number;
-        warn!(shard, %sequence_number, reason = reason.text, "quarantined a command");
+        warn!(shard, sequence_number = position, reason = reason.text, "quarantined a command");
         Ok(())
     }
 
-    fn retry(&self, command: &'static str, error: &(dyn std::error::Error + 'static)) -> Retry {
+    fn retry(&self, command: &'static str, error: &(dyn std::error::Error + 'static)) -> Failure {
         self.metrics.settled(command, Outcome::Retried);
-        Retry::because(chassis::explain(error))
+        Failure::retry(chassis::explain(error))
     }
 }
 
 /// How far each shard has been settled by this process. A batch with a command that has to wait comes again as
 /// a whole: what was settled before that command is not done again, and above all not quarantined again.
 #[derive(Debug, Default)]
-pub(crate) struct Settled(Mutex<BTreeMap<Arc<str>, SequenceNumber>>);
+pub(crate) struct Settled(Mutex<BTreeMap<Arc<str>, Position>>);
 
 impl Settled {
-    fn contains(&self, shard: &str, number: &SequenceNumber) -> bool {
+    fn contains(&self, shard: &str, position: Position) -> bool {
         let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.get(shard).is_some_and(|last| number <= last)
+        settled.get(shard).is_some_and(|last| position <= *last)
     }
 
     /// One entry for each shard that this process ever read.
-    fn insert(&self, shard: &Arc<str>, number: &SequenceNumber) {
+    fn insert(&self, shard: &Arc<str>, position: Position) {
         let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.insert(shard.clone(), number.clone());
+        settled.insert(shard.clone(), position);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use event::{Header, Malformed};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kcl::{Batch, Processor, Record, Retry};
+use kcl::{Batch, Failure, PartitionKey, Processor, Record};
 use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
@@ -29,29 +29,30 @@ struct Sorted<'a> {
 }
 
 impl Processor for Carrier {
-    async fn process(&self, batch: &Batch) -> Result<(), Retry> {
-        self.metrics.behind(&batch.shard, batch.millis_behind_latest);
+    async fn process(&self, batch: &Batch) -> Result<(), Failure> {
+        self.metrics.behind(&batch.shard.id, batch.millis_behind_latest);
         let mut sorted = sort(&batch.records);
         let refused = self.publish(&sorted).await?;
         self.metrics.published(sorted.headers.len() - refused.len());
         sorted.unfit.extend(refused);
         for (record, reason) in &sorted.unfit {
+            let position = record.position.to_string();
             let origin = [
-                ("shard", &*batch.shard),
-                ("sequence_number", record.sequence_number.as_str()),
-                ("partition_key", record.partition_key.as_deref().unwrap_or_default()),
+                ("shard", &*batch.shard.id),
+                ("sequence_number", position.as_str()),
+                ("partition_key", record.partition_key.as_ref().map_or("", PartitionKey::as_str)),
             ];
             let put = self.quarantine.put(&record.data, reason, &origin).await;
-            put.map_err(|error| Retry::because(chassis::explain(&error)))?;
+            put.map_err(|error| Failure::retry(chassis::explain(&error)))?;
             self.metrics.quarantined(reason.kind);
             warn!(
-                shard = &*batch.shard,
-                sequence_number = %record.sequence_number,
+                shard = &*batch.shard.id,
+                sequence_number = position,
                 reason = reason.text,
                 "quarantined a record"
             );
         }
-        let (shard, behind_ms) = (&*batch.shard, batch.millis_behind_latest);
+        let (shard, behind_ms) = (&*batch.shard.id, batch.millis_behind_latest);
         info!(shard, records = batch.records.len(), behind_ms, "carried a batch");
         Ok(())
     }
@@ -59,11 +60,11 @@ impl Processor for Carrier {
 
 impl Carrier {
     /// Publishes every fit record, and returns those that SNS refused.
-    async fn publish<'a>(&self, sorted: &Sorted<'a>) -> Result<Vec<(&'a Record, Reason)>, Retry> {
+    async fn publish<'a>(&self, sorted: &Sorted<'a>) -> Result<Vec<(&'a Record, Reason)>, Failure> {
         let sizes: Vec<_> = sorted.headers.iter().map(pack::size).collect();
         let requests = pack::runs(&sizes).into_iter().map(async |run| {
             let refused = self.publisher.publish(&sorted.headers[run.clone()]).await;
-            let refused = refused.map_err(|error| Retry::because(error.to_string()))?;
+            let refused = refused.map_err(|error| Failure::retry(error.to_string()))?;
             let refused = refused.into_iter().map(|refused| {
                 let reason = Reason { kind: "refused_by_sns", text: refused.reason };
                 (sorted.records[run.start + refused.index], reason)

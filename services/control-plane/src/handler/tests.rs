@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_types::SdkConfig;
 use chassis::Kit;
 use event::names::River;
+use kcl::{SequenceNumber, ShardContext};
 use local_aws::LocalAws;
 
 use super::*;
@@ -106,13 +107,17 @@ fn stage() -> Stage {
 
 fn batch(commands: &[&str]) -> Batch {
     let record = |(index, data): (usize, &&str)| Record {
-        sequence_number: SequenceNumber::parse(&(index + 1).to_string()).unwrap(),
-        partition_key: Some("r1".to_owned()),
+        position: Position {
+            sequence: SequenceNumber::parse(&(index + 1).to_string()).unwrap(),
+            sub_sequence: 0,
+        },
+        partition_key: Some("r1".into()),
+        explicit_hash_key: None,
         data: data.as_bytes().to_vec().into(),
         arrived_at: None,
     };
     let records = commands.iter().enumerate().map(record).collect();
-    Batch { shard: "shardId-000000000000".into(), records, millis_behind_latest: 0 }
+    Batch::new(ShardContext::new("shardId-000000000000", 1), records)
 }
 
 /// What AWS has of a river, without the times and the counts of messages.

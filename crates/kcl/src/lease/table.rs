@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::error::{Cause, Error};
+use crate::lease::transition::Transition;
 use crate::lease::{Item, LEASE_KEY, Lease};
-use crate::transition::Transition;
 
 /// DynamoDB makes a table in seconds; longer than this and somebody should look.
 const TABLE_ACTIVE_MAX: Duration = Duration::from_secs(120);

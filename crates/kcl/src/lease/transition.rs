@@ -80,7 +80,7 @@ impl Transition {
                 lease.checkpoint_owner = None;
             }
             Self::Checkpoint(checkpoint) => {
-                lease.checkpoint = checkpoint.clone();
+                lease.checkpoint = *checkpoint;
                 lease.owner_switches = 0;
             }
             Self::Evict => lease.owner = None,
@@ -107,7 +107,7 @@ impl Transition {
                 write.remove(&[CHECKPOINT_OWNER]);
             }
             Self::Checkpoint(checkpoint) => {
-                write.set(CHECKPOINT, AttributeValue::S(checkpoint.as_str().to_owned()));
+                write.set(CHECKPOINT, AttributeValue::S(checkpoint.to_string()));
                 write.set_number(SUB_SEQUENCE, checkpoint.sub_sequence());
                 write.set_number(OWNER_SWITCHES, 0);
                 write.remove(&PENDING);

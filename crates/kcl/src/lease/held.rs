@@ -15,8 +15,8 @@ use tracing::warn;
 
 use crate::checkpoint::Checkpoint;
 use crate::lease::Lease;
-use crate::lease_table::{LeaseTable, Outcome};
-use crate::transition::Transition;
+use crate::lease::table::{LeaseTable, Outcome};
+use crate::lease::transition::Transition;
 
 /// One writer waits for its write before it asks for the next.
 const COMMANDS_MAX: usize = 1;

@@ -3,6 +3,10 @@
 //! Attribute names and types are those of `DynamoDBLeaseSerializer` in KCL 2.x and 3.x, so that Java workers
 //! can read our rows and we theirs.
 
+pub(crate) mod held;
+pub(crate) mod table;
+pub mod transition;
+
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -144,7 +148,7 @@ impl Lease {
             (LEASE_KEY.to_owned(), s(&self.key)),
             (LEASE_COUNTER.to_owned(), n(self.counter)),
             (OWNER_SWITCHES.to_owned(), n(self.owner_switches)),
-            (CHECKPOINT.to_owned(), s(self.checkpoint.as_str())),
+            (CHECKPOINT.to_owned(), s(&self.checkpoint.to_string())),
             (SUB_SEQUENCE.to_owned(), n(self.checkpoint.sub_sequence())),
         ]);
         let owners = [(LEASE_OWNER, &self.owner), (CHECKPOINT_OWNER, &self.checkpoint_owner)];
