@@ -3,4 +3,5 @@
 
 mod basics;
 mod handover;
+mod starved;
 mod world;

@@ -18,6 +18,7 @@ pub(crate) const FAILOVER: Duration = Duration::from_secs(3);
 /// Far longer, in virtual time, than anything here should take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) aws: LocalAws,
     pub(crate) kinesis: aws_sdk_kinesis::Client,
@@ -40,6 +41,10 @@ pub(crate) struct Recorder {
     pub(crate) worker: String,
     pub(crate) log: Log,
     pub(crate) verdict: Arc<Verdict>,
+}
+
+pub(crate) fn recorder(worker: &str, log: &Log) -> Recorder {
+    Recorder { worker: worker.to_owned(), log: log.clone(), verdict: Arc::new(|_| Ok(())) }
 }
 
 impl Processor for Recorder {
