@@ -24,7 +24,7 @@ pub(crate) const PARENTS: &str = "parentShardId";
 pub(crate) const CHILDREN: &str = "childShardIds";
 pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
 pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
-const ENTITY_TYPE: &str = "entityType";
+pub(crate) const ENTITY_TYPE: &str = "entityType";
 
 /// A DynamoDB item.
 pub(crate) type Item = HashMap<String, AttributeValue>;
