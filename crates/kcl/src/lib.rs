@@ -16,6 +16,8 @@ pub mod balance;
 mod checkpoint;
 mod clock;
 mod consumer;
+mod delivery;
+mod each;
 mod error;
 pub mod lease;
 mod metrics;
@@ -27,9 +29,12 @@ mod retrieval;
 mod settings;
 mod shard_task;
 pub mod shards;
+mod stream;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, Position, SequenceNumber};
 pub use consumer::{Consumer, Status};
+pub use delivery::Progress;
+pub use each::{Each, each};
 pub use error::Error;
 pub use lease::{HashRange, InvalidLease, Lease};
 pub use metrics::{Access, Api, Fate, Got, Look, Loss, Metrics, NoMetrics};
@@ -38,3 +43,4 @@ pub use record::{PartitionKey, Record};
 pub use settings::{
     Attempts, Balance, InitialPosition, Lanes, Mode, OutsideShard, Retrieval, Settings,
 };
+pub use stream::{Deliveries, RecordDelivery, ToStream, stream};
