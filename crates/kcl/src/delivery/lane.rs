@@ -103,8 +103,7 @@ impl<P: Processor, H: Send + Sync + 'static> Lane<P, H> {
         };
         let tries = piece.tries.saturating_add(1);
         let attempts = self.settings.attempts;
-        let verdict =
-            policy::after(&failure, &piece.batch.records, tries, attempts, (self.now)());
+        let verdict = policy::after(&failure, &piece.batch.records, tries, attempts, (self.now)());
         self.log(&piece, &failure, &verdict);
         let Verdict::Part(parting) = verdict else {
             self.stop(failure);
@@ -198,19 +197,14 @@ impl<P: Processor, H: Send + Sync + 'static> Lane<P, H> {
             Verdict::Stop => error!(shard, records, attempt, reason, "a batch stops the consumer"),
             Verdict::Part(parting) => {
                 let (accepted, dead) = (parting.accepted.len(), parting.dead.len());
-                warn!(
-                    shard,
-                    records, attempt, accepted, dead, reason, "a batch was not accepted"
-                );
+                warn!(shard, records, attempt, accepted, dead, reason, "a batch was not accepted");
             }
         }
     }
 }
 
 /// A panic becomes a failure like any other.
-async fn caught(
-    call: impl Future<Output = Result<(), Failure>> + Send,
-) -> Result<(), Failure> {
+async fn caught(call: impl Future<Output = Result<(), Failure>> + Send) -> Result<(), Failure> {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
         Err(Failure::retry(format!("the processor panicked: {}", message(&*panic))))
     })

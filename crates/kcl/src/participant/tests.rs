@@ -12,6 +12,10 @@ use local_aws::{Fault, LocalAws, Service};
 use super::coordinator::{metrics_home, regime};
 use super::*;
 
+#[expect(dead_code, reason = "the tests of compatibility use the rest")]
+#[path = "../../tests/compatibility/items.rs"]
+mod items;
+
 const LEASES: &str = "app";
 const COORDINATOR: &str = "app-CoordinatorState";
 const METRICS: &str = "app-WorkerMetricStats";
@@ -326,4 +330,47 @@ fn the_rules_and_the_home_of_metrics_are_those_of_the_kcl() {
             assert_eq!(home(true), Some(expected));
         }
     }
+}
+
+fn fixture(name: &str) -> Item {
+    let row = items::rows(items::BY_SOURCE).into_iter().find(|(of, _)| of == name);
+    row.unwrap_or_else(|| panic!("no row {name}")).1
+}
+
+#[test]
+fn rows_of_metrics_of_every_version_are_read() {
+    for (name, worker) in [
+        ("3.0 to 3.4: table of worker metrics", "worker-a"),
+        ("3.5: worker metrics", "worker-a"),
+        ("3.5: worker metrics on a platform that gives none", "worker-b"),
+    ] {
+        let stats = MetricStats::decode(&fixture(name)).unwrap();
+        assert_eq!((stats.worker.as_str(), stats.updated), (worker, 1_795_412_753), "{name}");
+        assert!(is_given_leases(&stats) && !stats.is_ours(), "{name}");
+    }
+    let stats = MetricStats::decode(&fixture("3.5: worker metrics")).unwrap();
+    assert_eq!(stats.samples["C"], [12.5, 13.25]);
+    assert_eq!((&stats.limits["C"][..], stats.support), (&[80][..], Some((1, 1_795_412_753))));
+    assert_eq!(MetricStats::decode(&fixture("3.5: leader")), None);
+    assert_eq!(MetricStats::decode(&fixture("3.5: lease")), None);
+}
+
+#[test]
+fn rows_of_the_coordinator_are_read() {
+    let version = ClientVersion::decode(&fixture("3.5: client version"));
+    assert_eq!(version, ClientVersion::Only3x);
+    let migration = TableMigration::decode(&fixture("3.5: table migration"));
+    assert_eq!(migration, TableMigration::Complete);
+}
+
+#[test]
+fn our_row_of_metrics_has_the_attributes_and_types_of_the_kcl() {
+    let theirs = fixture("3.5: worker metrics on a platform that gives none");
+    let ours = MetricStats::of("worker-b", at(1_795_412_753), 0.0).attributes();
+    for (name, value) in &ours {
+        let expected = theirs.get(*name);
+        assert!(expected == Some(value) || *name == "properties", "{name}: {value:?}");
+    }
+    let named = |name: &String| ours.iter().any(|(ours, _)| ours == name) || name == LEASE_KEY;
+    assert!(theirs.keys().all(named));
 }
