@@ -12,7 +12,9 @@
 //! It knows no JSON, SNS or SQS. Deliberately absent as yet: graceful hand-over while balancing, enhanced
 //! fan-out, KPL de-aggregation, acknowledgement per record.
 
+mod backoff;
 pub mod balance;
+mod budget;
 mod checkpoint;
 mod clock;
 mod consumer;

@@ -9,7 +9,6 @@
 //! ledger's entries. Bytes go back to the process's budget in parcels as the records in them are settled.
 //!
 //! Absent: reading, saving, and any knowledge of leases.
-#![expect(dead_code, reason = "wired in by the shard task")]
 
 mod account;
 mod lane;
