@@ -23,7 +23,6 @@ mod each;
 mod error;
 pub mod lease;
 mod metrics;
-#[cfg_attr(not(test), expect(dead_code, reason = "the consumer is to call it"))]
 mod participant;
 mod processor;
 mod record;
