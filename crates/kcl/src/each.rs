@@ -98,11 +98,16 @@ where
         let (groups, calls) = match self.order {
             Order::Shard => (vec![(0..batch.records.len()).collect()], 1),
             Order::Key(calls) => (by_key(&batch.records), calls),
-            Order::None(calls) => ((0..batch.records.len()).map(|index| vec![index]).collect(), calls),
+            Order::None(calls) => {
+                ((0..batch.records.len()).map(|index| vec![index]).collect(), calls)
+            }
         };
         let runs = groups.into_iter().map(|group| self.in_turn(batch, progress, group));
-        let broken: Vec<_> =
-            stream::iter(runs).buffer_unordered(calls).filter_map(std::future::ready).collect().await;
+        let broken: Vec<_> = stream::iter(runs)
+            .buffer_unordered(calls)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
         together(batch, broken)
     }
 }

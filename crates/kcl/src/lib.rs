@@ -16,6 +16,7 @@ pub mod balance;
 mod checkpoint;
 mod clock;
 mod consumer;
+mod dead_letters;
 mod delivery;
 mod each;
 mod error;
@@ -31,6 +32,7 @@ mod stream;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, Position, SequenceNumber};
 pub use consumer::{Consumer, Status};
+pub use dead_letters::{WithDeadLetters, with_dead_letters};
 pub use delivery::Progress;
 pub use each::{Each, each};
 pub use error::Error;

@@ -9,7 +9,7 @@
 //! ledger's entries. Bytes go back to the process's budget in parcels as the records in them are settled.
 //!
 //! Absent: reading, saving, and any knowledge of leases.
-#![expect(dead_code, reason = "wired in by the shard task")]
+#![cfg_attr(not(test), expect(dead_code, reason = "wired in by the shard task"))]
 
 mod account;
 mod lane;
@@ -160,5 +160,7 @@ impl<H> Drop for Delivery<H> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -55,8 +55,7 @@ pub(crate) fn after(
     let is_named = failed.is_some();
     let failed = failed.unwrap_or_else(|| (0..records.len()).collect());
     let used_up = attempts.most.is_some_and(|most| tries >= most);
-    let is_dead =
-        |&index: &usize| used_up || is_too_old(&records[index], attempts.age_max, now);
+    let is_dead = |&index: &usize| used_up || is_too_old(&records[index], attempts.age_max, now);
     // Who named the failed ones spared us the search, but not their neighbours the way to the queue.
     let must_halve = !is_named || failed.iter().any(is_dead);
     if attempts.bisect && failed.len() > 1 && must_halve {
