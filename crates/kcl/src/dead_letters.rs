@@ -3,7 +3,7 @@
 use crate::delivery::Progress;
 use crate::processor::{Batch, Ended, Failure, Processor, ShardContext};
 
-/// `processor`, with `put` as its dead-letter hook: for [`crate::each`] and [`crate::stream`]. The records are
+/// `processor`, with `put` as its dead-letter hook: for [`crate::each()`] and [`crate::stream()`]. The records are
 /// acknowledged once `put` says `Ok`, and brought again until then.
 pub fn with_dead_letters<P, F, Fut>(processor: P, put: F) -> WithDeadLetters<P, F>
 where

@@ -9,8 +9,11 @@
 //! to take, each held lease has a task of its own that renews it (`held`) and one that reads its shard
 //! (`shard_task`). [`lease::transition`] knows every write that is ever made to a lease.
 //!
+//! Records come as batches to a [`Processor`], one by one to a function ([`each()`]), or as a stream of
+//! deliveries that are acknowledged in any order ([`stream()`]).
+//!
 //! It knows no JSON, SNS or SQS. Deliberately absent as yet: graceful hand-over while balancing, enhanced
-//! fan-out, KPL de-aggregation, acknowledgement per record.
+//! fan-out, KPL de-aggregation.
 
 pub mod balance;
 mod checkpoint;

@@ -122,7 +122,7 @@ impl Account {
     pub(crate) fn settle(&self, tickets: impl IntoIterator<Item = Ticket>) -> Late {
         let mut late = Late::default();
         self.0.send_if_modified(|sums| {
-            let (before, had_room) = (sums.ledger.watermark(), sums.has_room());
+            let before = sums.ledger.watermark();
             for ticket in tickets {
                 if let Err(Refused::Late { bytes, first }) = sums.ledger.settle(ticket) {
                     late.all.add(bytes);
@@ -131,9 +131,8 @@ impl Account {
                     }
                 }
             }
+            // All that is waited for comes with it: room above it, and the last record settled.
             sums.ledger.watermark() != before
-                || sums.ledger.unsettled() == 0
-                || sums.has_room() != had_room
         });
         late
     }

@@ -427,7 +427,7 @@ async fn lanes_on_many_threads_settle_everything_once() {
     impl Processor for Yields {
         async fn process(&self, batch: &Batch) -> Result<(), Failure> {
             tokio::task::yield_now().await;
-            if batch.attempt == 0 && number(&batch.records[0]) % 97 == 0 {
+            if batch.attempt == 0 && number(&batch.records[0]).is_multiple_of(97) {
                 return Err(Failure::retry("no").after(Duration::ZERO));
             }
             self.0.fetch_add(batch.records.len(), Relaxed);
