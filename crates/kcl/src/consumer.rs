@@ -4,23 +4,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::balance::{self, Me, Observed};
+use crate::budget::Budget;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::lease::held::HeldLease;
 use crate::lease::table::{LeaseTable, Outcome};
 use crate::lease::transition::Transition;
+use crate::metrics::{Metrics, NoMetrics};
 use crate::processor::Ended;
 use crate::processor::Processor;
-use crate::retrieval::{self, ShardReader, Start};
+use crate::retrieval::{self, Source, Start};
 use crate::settings::Settings;
-use crate::shard_task::{BUDGET_UNIT, ShardTask};
+use crate::shard_task::ShardTask;
 use crate::shards;
 
 /// How often the list of shards is compared with the leases. KCL: 60 s.
@@ -45,7 +48,9 @@ pub struct Consumer<P> {
     table: LeaseTable,
     settings: Arc<Settings>,
     processor: Arc<P>,
-    budget: Arc<Semaphore>,
+    budget: Budget,
+    metrics: Arc<dyn Metrics>,
+    consumer_arn: Option<Arc<str>>,
     status: watch::Sender<Status>,
 }
 
@@ -74,16 +79,20 @@ impl<P: Processor> Consumer<P> {
         settings: Settings,
         processor: P,
     ) -> Result<Self, Error> {
-        retrieval::list(&kinesis, &settings.stream).await?;
+        let metrics: Arc<dyn Metrics> = Arc::new(NoMetrics);
+        retrieval::list(&kinesis, &settings.stream, &*metrics).await?;
+        let consumer_arn = retrieval::consumer_arn(&kinesis, &settings, &*metrics).await?;
         let table = LeaseTable::new(dynamodb, settings.lease_table.clone());
         table.ensure().await?;
-        let units = settings.bytes_in_flight_max.max(BYTES_IN_FLIGHT_LEAST) / BUDGET_UNIT;
+        let bytes = settings.bytes_in_flight_max.max(BYTES_IN_FLIGHT_LEAST);
         Ok(Self {
             kinesis,
             table,
             settings: Arc::new(settings),
             processor: Arc::new(processor),
-            budget: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            budget: Budget::new(bytes, metrics.clone()),
+            metrics,
+            consumer_arn,
             status: watch::Sender::default(),
         })
     }
@@ -147,7 +156,7 @@ impl<P: Processor> Consumer<P> {
 
     /// Creates the leases that are missing.
     async fn sync(&self, mut leases: Vec<Lease>) -> Result<Vec<Lease>, Error> {
-        let shards = retrieval::list(&self.kinesis, &self.settings.stream).await?;
+        let shards = retrieval::list(&self.kinesis, &self.settings.stream, &*self.metrics).await?;
         for lease in shards::missing(&shards, &leases, self.settings.initial_position) {
             if let Outcome::Applied(lease) = self.table.apply(&Transition::Create, &lease).await? {
                 leases.push(lease);
@@ -168,13 +177,25 @@ impl<P: Processor> Consumer<P> {
         let shard: Arc<str> = lease.key.as_str().into();
         info!(shard = &*shard, checkpoint = %lease.checkpoint, "reading a shard");
         let fence = lease.counter;
-        let held = HeldLease::keep(self.table.clone(), lease, self.settings.failover, taken_at);
+        let held =
+            HeldLease::keep(self.table.clone(), lease.clone(), self.settings.failover, taken_at);
         let task = ShardTask {
-            reader: ShardReader::new(self.kinesis.clone(), &self.settings, shard.clone(), start),
+            done: match lease.checkpoint {
+                Checkpoint::At(position) => Some(position.sequence),
+                _ => None,
+            },
+            source: Source::open(
+                self.kinesis.clone(),
+                self.settings.clone(),
+                self.budget.clone(),
+                self.metrics.clone(),
+                shard.clone(),
+                start,
+                self.consumer_arn.clone(),
+            ),
             held,
             table: self.table.clone(),
             processor: self.processor.clone(),
-            budget: self.budget.clone(),
             settings: self.settings.clone(),
             stop: reading.stop.clone(),
             shard: shard.clone(),

@@ -13,6 +13,7 @@
 //! fan-out, KPL de-aggregation, acknowledgement per record.
 
 pub mod balance;
+mod budget;
 mod checkpoint;
 mod consumer;
 mod error;

@@ -5,24 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
+use crate::error::Error;
 use crate::lease::held::{HeldLease, NotWritten};
 use crate::lease::table::LeaseTable;
 use crate::lease::transition::Transition;
 use crate::processor::{Batch, Ended, Failure, Processor, ShardContext};
-use crate::retrieval::{NoRead, Read, ShardReader, backoff};
+use crate::retrieval::{Page, Source, backoff};
 use crate::settings::Settings;
 use crate::shards::Shard;
 
-/// The most that one read returns, in bytes: the room to have before asking.
-const READ_BYTES_MAX: usize = 10 << 20;
-/// Permits of the byte budget stand for this many bytes each, so that their number fits.
-pub(crate) const BUDGET_UNIT: usize = 1 << 10;
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(10);
 
@@ -30,11 +26,12 @@ const RETRY_MOST: Duration = Duration::from_secs(10);
 pub(crate) struct ShardTask<P> {
     pub(crate) shard: Arc<str>,
     pub(crate) fence: u64,
-    pub(crate) reader: ShardReader,
+    pub(crate) source: Source,
+    /// Records up to this one are done.
+    pub(crate) done: Option<SequenceNumber>,
     pub(crate) held: HeldLease,
     pub(crate) table: LeaseTable,
     pub(crate) processor: Arc<P>,
-    pub(crate) budget: Arc<Semaphore>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) stop: CancellationToken,
 }
@@ -62,27 +59,21 @@ impl<P: Processor> ShardTask<P> {
 
     async fn read_to_end(mut self) -> Ended {
         let mut progress = Progress { accepted: None, saved_at: Instant::now() };
-        let mut failures = 0;
-        let mut next_read = Instant::now();
-        while let Some(room) = self.turn(next_read).await {
-            next_read = Instant::now() + self.settings.read_interval;
-            match self.reader.read().await {
-                Ok(mut read) => {
-                    failures = 0;
-                    let end = read.end.take();
-                    if !self.hand_over(read, room, &mut progress).await {
+        while let Some(page) = self.page().await {
+            match page {
+                Ok(mut page) => {
+                    page.records.retain(|record| Some(record.sequence_number()) > self.done);
+                    let end = page.end.take();
+                    if !self.hand_over(page, &mut progress).await {
                         break;
                     }
                     if let Some(children) = end {
                         return self.finish(children).await;
                     }
                 }
-                Err(NoRead::Reopen) => next_read = Instant::now(),
-                Err(NoRead::Pause(error)) => {
-                    next_read = Instant::now() + backoff(failures, RETRY_LEAST, RETRY_MOST);
-                    failures += 1;
+                Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    warn!(shard = &*self.shard, error, failures, "could not read a shard");
+                    warn!(shard = &*self.shard, error, "could not read a shard");
                 }
             }
             self.save(&mut progress, self.settings.checkpoint_interval).await;
@@ -92,33 +83,21 @@ impl<P: Processor> ShardTask<P> {
         Ended::Stopped
     }
 
-    /// Waits for the next read's time, then for room for what it may return. `None` when told to stop.
-    async fn turn(&self, next_read: Instant) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(READ_BYTES_MAX / BUDGET_UNIT).unwrap_or(u32::MAX);
-        let room = async {
-            sleep_until(next_read).await;
-            self.budget.clone().acquire_many_owned(units).await.ok()
-        };
+    /// The next page. `None` when told to stop.
+    async fn page(&mut self) -> Option<Result<Page, Error>> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            room = room => room,
+            page = self.source.next() => Some(page),
         }
     }
 
     /// Hands the records over until they are accepted. False when told to stop before that.
-    async fn hand_over(
-        &self,
-        read: Read,
-        mut room: OwnedSemaphorePermit,
-        progress: &mut Progress,
-    ) -> bool {
-        let Read { records, millis_behind_latest, .. } = read;
+    async fn hand_over(&self, page: Page, progress: &mut Progress) -> bool {
+        let Page { records, millis_behind_latest, permit: _room, .. } = page;
         let Some(last) = records.last().map(|record| record.sequence_number()) else {
             return true;
         };
-        let bytes: usize = records.iter().map(|record| record.data.len()).sum();
-        drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(BUDGET_UNIT))));
         let shard = ShardContext {
             id: self.shard.clone(),
             fence: self.fence,
