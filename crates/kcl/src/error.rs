@@ -54,6 +54,21 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The stream consumer for enhanced fan-out cannot be used.
+    #[error(
+        "consumer {consumer} of stream {stream} is {state} after {seconds} s: deregister consumers that are not \
+         needed, or poll"
+    )]
+    ConsumerNotActive {
+        /// The consumer's name.
+        consumer: String,
+        /// The stream's name.
+        stream: String,
+        /// What was seen of it last.
+        state: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+    },
 }
 
 /// Whether a call was refused because there were too many.

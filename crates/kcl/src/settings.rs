@@ -40,6 +40,9 @@ pub enum Retrieval {
     FanOut {
         /// Name of the stream consumer, registered if it is not there.
         consumer: String,
+        /// Whether shards are polled when the consumer does not become active within a minute. Decided once,
+        /// at the start.
+        fall_back: bool,
     },
 }
 

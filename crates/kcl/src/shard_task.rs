@@ -150,7 +150,7 @@ impl<P: Processor> ShardTask<P> {
         let Resources { kinesis, settings, budget, metrics, consumer_arn, .. } = &*self.resources;
         let source = Source::open(
             kinesis.clone(),
-            settings,
+            settings.clone(),
             budget.clone(),
             metrics.clone(),
             self.shard.id.clone(),
@@ -344,13 +344,13 @@ impl<P: Processor> ShardTask<P> {
     /// A child of two parents gets its lease only when both have theirs, or one is gone: else nobody would
     /// read the other one. KCL: `ShutdownTask`, which waits for somebody else to make it.
     async fn lease_children(&self, children: &[Shard]) -> Result<(), Error> {
-        let Resources { table, kinesis, settings, .. } = &*self.resources;
+        let Resources { table, kinesis, settings, metrics, .. } = &*self.resources;
         for child in children {
             for parent in child.parents.iter().filter(|parent| parent.as_str() != &*self.shard.id) {
                 if table.get(parent).await?.is_some() || table.get(&child.id).await?.is_some() {
                     continue;
                 }
-                let shards = retrieval::list(kinesis, &settings.stream).await?;
+                let shards = retrieval::list(kinesis, &settings.stream, &**metrics).await?;
                 if let Some(sibling) = shards.iter().find(|shard| shard.id == *parent) {
                     let lease = sibling.lease(Checkpoint::TrimHorizon);
                     table.apply(&Transition::Create, &lease).await?;

@@ -179,7 +179,9 @@ impl<P: Processor> Coordinator<P> {
     /// Creates the leases that are missing.
     async fn sync(&self, mut leases: Vec<Lease>) -> Result<Vec<Lease>, Error> {
         let settings = &self.consumer.settings;
-        let shards = retrieval::list(&self.consumer.kinesis, &settings.stream).await?;
+        let shards =
+            retrieval::list(&self.consumer.kinesis, &settings.stream, &*self.consumer.metrics)
+                .await?;
         for mut lease in shards::missing(&shards, &leases, settings.initial_position) {
             lease.initial_at = self.initial_at(&lease);
             if let Outcome::Applied(lease) = self.table.apply(&Transition::Create, &lease).await? {

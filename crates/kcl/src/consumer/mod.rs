@@ -49,17 +49,19 @@ pub struct Consumer<P> {
 }
 
 impl<P: Processor> Consumer<P> {
-    /// Checks that the stream is there and makes the lease table if it is not. Spawns nothing.
+    /// Checks that the stream is there, makes the lease table if it is not, and registers the stream consumer
+    /// where records are pushed. Spawns nothing.
     ///
     /// # Errors
-    /// [`Error::StreamNotFound`], and what kept Kinesis or DynamoDB from answering.
+    /// [`Error::StreamNotFound`], [`Error::ConsumerNotActive`], and what kept Kinesis or DynamoDB from answering.
     pub async fn build(
         kinesis: aws_sdk_kinesis::Client,
         dynamodb: aws_sdk_dynamodb::Client,
         settings: Settings,
         processor: P,
     ) -> Result<Self, Error> {
-        retrieval::list(&kinesis, &settings.stream).await?;
+        retrieval::list(&kinesis, &settings.stream, &NoMetrics).await?;
+        let consumer_arn = retrieval::consumer_arn(&kinesis, &settings, &NoMetrics).await?;
         LeaseTable::new(dynamodb.clone(), &settings.lease_table, Arc::new(NoMetrics))
             .ensure()
             .await?;
@@ -70,7 +72,7 @@ impl<P: Processor> Consumer<P> {
             processor: Arc::new(processor),
             metrics: Arc::new(NoMetrics),
             now: clock::system(),
-            consumer_arn: None,
+            consumer_arn,
             status: watch::Sender::default(),
         })
     }
