@@ -22,7 +22,7 @@ where
     Each { call, order: Order::Shard }
 }
 
-/// Made by [`each`].
+/// Made by [`each()`].
 pub struct Each<F> {
     call: F,
     order: Order,

@@ -9,8 +9,11 @@
 //! to take, each held lease has a task of its own that renews it (`held`) and one that reads its shard
 //! (`shard_task`). [`lease::transition`] knows every write that is ever made to a lease.
 //!
+//! Records come as batches to a [`Processor`], one by one to a function ([`each()`]), or as a stream of
+//! deliveries that are acknowledged in any order ([`stream()`]).
+//!
 //! It knows no JSON, SNS or SQS. Deliberately absent as yet: graceful hand-over while balancing, enhanced
-//! fan-out, KPL de-aggregation, acknowledgement per record.
+//! fan-out, KPL de-aggregation.
 
 mod backoff;
 pub mod balance;
@@ -18,12 +21,12 @@ mod budget;
 mod checkpoint;
 mod clock;
 mod consumer;
+mod dead_letters;
 mod delivery;
 mod each;
 mod error;
 pub mod lease;
 mod metrics;
-#[cfg_attr(not(test), expect(dead_code, reason = "the consumer is to call it"))]
 mod participant;
 mod processor;
 mod record;
@@ -35,6 +38,7 @@ mod stream;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, Position, SequenceNumber};
 pub use consumer::{Consumer, Status};
+pub use dead_letters::{WithDeadLetters, with_dead_letters};
 pub use delivery::Progress;
 pub use each::{Each, each};
 pub use error::Error;

@@ -1,6 +1,8 @@
 //! One shard, from its checkpoint to its end: read, deliver, save the place.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -25,6 +27,8 @@ use crate::retrieval::{self, Page, Source, Start};
 use crate::settings::Settings;
 use crate::shards::Shard;
 
+/// How often an unfinished parent is looked at. KCL: `parentShardPollIntervalMillis`, 10 s.
+const PARENT_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(10);
 
@@ -38,11 +42,15 @@ pub(crate) struct Resources<P> {
     pub(crate) metrics: Arc<dyn Metrics>,
     pub(crate) now: Now,
     pub(crate) consumer_arn: Option<Arc<str>>,
+    /// Bytes of all shards since this was last set to 0.
+    pub(crate) carried: AtomicU64,
 }
 
 /// Everything that reading one shard takes.
 pub(crate) struct ShardTask<P> {
     shard: ShardContext,
+    /// Shards that have to be processed to their end before this one.
+    parents: BTreeSet<String>,
     /// Up to where the lease says that all is done.
     resume: Option<Position>,
     saved: Saved,
@@ -83,6 +91,7 @@ impl<P> Resources<P> {
             metrics,
             now: consumer.now.clone(),
             consumer_arn: consumer.consumer_arn.clone(),
+            carried: AtomicU64::new(0),
         }
     }
 }
@@ -104,6 +113,7 @@ impl<P: Processor> ShardTask<P> {
         };
         Self {
             delivery: Delivery::start(processor, &shard, settings, metrics, now),
+            parents: lease.parents.clone(),
             resume,
             saved: Saved { position: resume, at: Instant::now() },
             shard,
@@ -134,6 +144,9 @@ impl<P: Processor> ShardTask<P> {
     }
 
     async fn read_to_end(mut self, start: Start) -> End {
+        if let Some(ended) = self.wait_for_parents().await {
+            return self.leave(ended, None).await;
+        }
         let Resources { kinesis, settings, budget, metrics, consumer_arn, .. } = &*self.resources;
         let source = Source::open(
             kinesis.clone(),
@@ -169,6 +182,29 @@ impl<P: Processor> ShardTask<P> {
         };
         drop(pages);
         self.leave(ended, children).await
+    }
+
+    /// A lease may be assigned before its time. A parent without a lease has expired. KCL: `BlockOnParentShardTask`.
+    async fn wait_for_parents(&self) -> Option<Ended> {
+        for parent in &self.parents {
+            loop {
+                match self.resources.table.get(parent).await {
+                    Ok(lease) if lease.as_ref().is_none_or(Lease::is_finished) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        warn!(shard = &*self.shard.id, parent, error, "could not look at a parent");
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return Some(Ended::Stopped),
+                    () = self.held.asked().cancelled() => return Some(Ended::HandedOver),
+                    () = sleep(PARENT_INTERVAL) => {}
+                }
+            }
+        }
+        None
     }
 
     async fn next(
@@ -212,7 +248,9 @@ impl<P: Processor> ShardTask<P> {
         }
         let Page { records, permit, millis_behind_latest, .. } = page;
         metrics.behind(&self.shard.id, Duration::from_millis(millis_behind_latest));
-        self.held.carried(records.iter().map(|record| record.data.len() as u64).sum());
+        let bytes = records.iter().map(|record| record.data.len() as u64).sum();
+        self.held.carried(bytes);
+        self.resources.carried.fetch_add(bytes, Relaxed);
         let mut unpacked = Vec::with_capacity(records.len());
         let mut read_to = None;
         for record in records {

@@ -1,6 +1,6 @@
 //! Level 1: records as a stream, each acknowledged by itself, in any order.
 //!
-//! [`stream`] makes a [`Processor`] to hand to a consumer, and the [`Deliveries`] that come out of it. A record
+//! [`stream()`] makes a [`Processor`] to hand to a consumer, and the [`Deliveries`] that come out of it. A record
 //! that is acknowledged is settled at that moment, and the checkpoint may pass it as soon as all before it are
 //! settled, too: nothing waits for the end of a batch. A record that is refused, or whose delivery is dropped,
 //! comes again when the rest of its batch is answered.
@@ -72,7 +72,6 @@ impl RecordDelivery {
 
     /// The record is safe elsewhere. False when that came too late: the lease was lost, and another worker
     /// delivers it again.
-    #[expect(clippy::must_use_candidate, reason = "most have nothing to do about a lost lease")]
     pub fn ack(mut self) -> bool {
         self.refusals = None;
         self.progress.accept(self.index)

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::balance::{self, Me, Observed};
 use crate::checkpoint::Checkpoint;
 use crate::clock::millis;
+use crate::consumer::assigned::Assignments;
 use crate::consumer::reading::{End, Reading};
 use crate::consumer::renewals::{self, Renewals};
 use crate::consumer::seen::{Seen, is_auditor, look_interval};
@@ -22,6 +23,7 @@ use crate::lease::held::{HeldLease, Keeping};
 use crate::lease::table::{LeaseTable, Outcome};
 use crate::lease::transition::Transition;
 use crate::metrics::{Got, Look};
+use crate::participant::coordinator::Regime;
 use crate::processor::{Ended, Processor};
 use crate::retrieval::{self, Start};
 use crate::settings::{Balance, InitialPosition, Mode};
@@ -34,16 +36,18 @@ const SHARD_SYNC_INTERVAL: Duration = Duration::from_secs(60);
 const AWAITED_INTERVAL: Duration = Duration::from_millis(150);
 
 pub(super) struct Coordinator<P> {
-    consumer: Consumer<P>,
-    table: LeaseTable,
-    keeping: Keeping,
-    resources: Arc<Resources<P>>,
-    reading: Reading,
+    pub(super) consumer: Consumer<P>,
+    pub(super) table: LeaseTable,
+    pub(super) keeping: Keeping,
+    pub(super) resources: Arc<Resources<P>>,
+    pub(super) reading: Reading,
+    /// Where a leader assigns the leases.
+    pub(super) assignments: Option<Assignments>,
     seen: Seen,
     /// Leases that we asked for, and when they were last seen not to be ours yet.
     awaited: BTreeMap<String, Instant>,
     synced_at: Option<Instant>,
-    next_look: Instant,
+    pub(super) next_look: Instant,
     looks: u64,
 }
 
@@ -68,6 +72,7 @@ impl<P: Processor> Coordinator<P> {
         let resources = Arc::new(Resources::new(&consumer, table.clone()));
         Self {
             reading: Reading::new(stop),
+            assignments: Assignments::of(&consumer),
             consumer,
             table,
             keeping,
@@ -108,6 +113,9 @@ impl<P: Processor> Coordinator<P> {
             }
         }
         self.reading.stop.cancel();
+        if let Some(assignments) = &self.assignments {
+            assignments.withdraw().await;
+        }
         while let Some(ended) = self.reading.tasks.join_next_with_id().await {
             let ended = self.reading.forget(ended);
             result = result.and(self.ended(ended));
@@ -125,8 +133,15 @@ impl<P: Processor> Coordinator<P> {
         Err(Error::Processor { shard: shard.to_string(), reason: failure.reason })
     }
 
-    /// One look: read the table once, decide, act.
     async fn look(&mut self) -> Result<(), Error> {
+        match self.regime().await? {
+            Regime::Taker => self.look_and_take().await,
+            Regime::Assigned => self.look_for_assigned().await,
+        }
+    }
+
+    /// One look: read the table once, decide, act.
+    async fn look_and_take(&mut self) -> Result<(), Error> {
         let (worker, failover) = (self.keeping.worker.clone(), self.keeping.failover);
         let mut observed = self.seen.observe(self.table.scan().await?);
         if self.is_sync_due() && is_auditor(&observed, &worker, failover) {
@@ -153,7 +168,7 @@ impl<P: Processor> Coordinator<P> {
         self.synced_at.is_none_or(|at| at.elapsed() >= SHARD_SYNC_INTERVAL)
     }
 
-    fn tell(&mut self, observed: &[Observed]) {
+    pub(super) fn tell(&mut self, observed: &[Observed]) {
         let open = observed.iter().filter(|seen| !seen.lease.is_finished()).count();
         self.looks += 1;
         let (looks, held) = (self.looks, self.reading.len());
@@ -231,7 +246,7 @@ impl<P: Processor> Coordinator<P> {
         Ok(())
     }
 
-    async fn take(
+    pub(super) async fn take(
         &mut self,
         lease: &Lease,
         got: Got,

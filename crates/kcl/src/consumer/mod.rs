@@ -1,5 +1,6 @@
 //! A worker: looks at the leases on a timer, takes what is due to it, and reads what it holds.
 
+mod assigned;
 mod coordinator;
 mod reading;
 mod renewals;

@@ -9,7 +9,7 @@ use crate::balance::Observed;
 use crate::lease::Lease;
 
 /// The shortest time between two looks: what a released lease waits for its next owner.
-const LOOK_LEAST: Duration = Duration::from_millis(500);
+pub(super) const LOOK_LEAST: Duration = Duration::from_millis(500);
 /// A look costs half a read unit for 8 KB, some 16 rows: with this much time for each row, looking costs less
 /// than ten read units a second however many leases there are.
 const LOOK_FOR_EACH_ROW: Duration = Duration::from_millis(4);

@@ -33,6 +33,21 @@ struct Sums {
     failure: Option<Failure>,
 }
 
+/// Records and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What could not be settled, as the lease was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Late {
+    pub(crate) all: Tally,
+    /// The part of it that is to be counted: nobody tried before.
+    pub(crate) first: Tally,
+}
+
 /// How it stands with everything that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Drained {
@@ -42,6 +57,13 @@ pub(crate) enum Drained {
     Part,
     /// The processor stopped the consumer.
     Failed,
+}
+
+impl Tally {
+    fn add(&mut self, bytes: u32) {
+        self.records += 1;
+        self.bytes += u64::from(bytes);
+    }
 }
 
 impl Sums {
@@ -96,19 +118,21 @@ impl Account {
         });
     }
 
-    /// Settles records. The number and bytes of those that came too late are given back.
-    pub(crate) fn settle(&self, tickets: impl IntoIterator<Item = Ticket>) -> (u64, u64) {
-        let mut late = (0, 0);
+    /// Settles records, those that can be.
+    pub(crate) fn settle(&self, tickets: impl IntoIterator<Item = Ticket>) -> Late {
+        let mut late = Late::default();
         self.0.send_if_modified(|sums| {
-            let (before, had_room) = (sums.ledger.watermark(), sums.has_room());
+            let before = sums.ledger.watermark();
             for ticket in tickets {
-                if let Err(Refused::Late { bytes }) = sums.ledger.settle(ticket) {
-                    late = (late.0 + 1, late.1 + u64::from(bytes));
+                if let Err(Refused::Late { bytes, first }) = sums.ledger.settle(ticket) {
+                    late.all.add(bytes);
+                    if first {
+                        late.first.add(bytes);
+                    }
                 }
             }
+            // All that is waited for comes with it: room above it, and the last record settled.
             sums.ledger.watermark() != before
-                || sums.ledger.unsettled() == 0
-                || sums.has_room() != had_room
         });
         late
     }

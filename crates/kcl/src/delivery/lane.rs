@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::account::Account;
+use super::account::{Account, Late, Tally};
 use super::lanes::{Piece, Queue};
 use super::policy::{self, Verdict};
 use super::progress::Progress;
@@ -34,12 +34,20 @@ pub(crate) struct Lane<P, H> {
     pub(crate) stopping: CancellationToken,
 }
 
-/// Tells the account that a lane has ended, however it did.
-struct Ending(Arc<Account>);
+/// Tells the account that a lane has ended, however it did. One that panicked leaves records behind that no
+/// other lane takes: the consumer is to stop rather than stand still.
+struct Ending {
+    account: Arc<Account>,
+    stopping: CancellationToken,
+}
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.lane_ended();
+        if std::thread::panicking() {
+            self.account.fail(Failure::fatal("a lane panicked outside the processor"));
+            self.stopping.cancel();
+        }
+        self.account.lane_ended();
     }
 }
 
@@ -48,7 +56,7 @@ type Onward = ControlFlow<()>;
 
 impl<P: Processor, H: Send + Sync + 'static> Lane<P, H> {
     pub(crate) async fn run(self) {
-        let _ending = Ending(self.account.clone());
+        let _ending = Ending { account: self.account.clone(), stopping: self.stopping.clone() };
         while let Some(piece) = self.next().await {
             if self.see_through(piece).await.is_break() {
                 break;
@@ -170,11 +178,12 @@ impl<P: Processor, H: Send + Sync + 'static> Lane<P, H> {
     }
 
     fn settle(&self, piece: &Piece<H>, fate: Fate) {
-        let (late, late_bytes) = self.account.settle(piece.tickets());
-        let (records, bytes) = (piece.tags.len() as u64 - late, piece.bytes() - late_bytes);
-        for (fate, records, bytes) in [(fate, records, bytes), (Fate::Late, late, late_bytes)] {
-            if records > 0 {
-                self.metrics.records(fate, records, bytes);
+        let Late { all, first } = self.account.settle(piece.tickets());
+        let records = piece.tags.len() as u64 - all.records;
+        let settled = Tally { records, bytes: piece.bytes() - all.bytes };
+        for (fate, tally) in [(fate, settled), (Fate::Late, first)] {
+            if tally.records > 0 {
+                self.metrics.records(fate, tally.records, tally.bytes);
             }
         }
     }

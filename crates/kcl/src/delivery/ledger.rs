@@ -32,7 +32,15 @@ struct Entry {
     position: Position,
     arrived_at: Option<SystemTime>,
     bytes: u32,
-    settled: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Settled,
+    /// Said to be safe after the lease was lost.
+    Late,
 }
 
 /// Names an admitted record to the ledger that admitted it.
@@ -62,9 +70,9 @@ pub(crate) enum Refused {
     /// It is settled already: nothing to do.
     #[error("settled already")]
     Twice,
-    /// The lease was lost: another worker delivers it again.
+    /// The lease was lost: another worker delivers it again. To be counted when it is said `first`.
     #[error("settled after the lease was lost ({bytes} bytes)")]
-    Late { bytes: u32 },
+    Late { bytes: u32, first: bool },
     /// It lies above everything that was admitted.
     #[error("never admitted")]
     Unknown,
@@ -82,7 +90,7 @@ impl Ledger {
         let ticket = Ticket(self.first + self.entries.len() as u64);
         // A record has 10 MiB at most.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.entries.push_back(Entry { position, arrived_at, bytes, settled: false });
+        self.entries.push_back(Entry { position, arrived_at, bytes, state: State::Open });
         self.last = Some(position);
         self.unsettled += 1;
         self.unsettled_bytes += u64::from(bytes);
@@ -92,7 +100,8 @@ impl Ledger {
     /// Takes in a position that holds nothing to deliver: an empty aggregate, records that are left out.
     pub(crate) fn admit_settled(&mut self, position: Position) -> Result<(), NotRising> {
         self.rises(position)?;
-        self.entries.push_back(Entry { position, arrived_at: None, bytes: 0, settled: true });
+        let state = State::Settled;
+        self.entries.push_back(Entry { position, arrived_at: None, bytes: 0, state });
         self.last = Some(position);
         if !self.closed {
             self.advance();
@@ -112,14 +121,15 @@ impl Ledger {
     pub(crate) fn settle(&mut self, ticket: Ticket) -> Result<u32, Refused> {
         let index = self.index(ticket).ok_or(Refused::Twice)?;
         let entry = self.entries.get_mut(index).ok_or(Refused::Unknown)?;
-        if entry.settled {
+        let bytes = entry.bytes;
+        if self.closed && entry.state != State::Settled {
+            let first = std::mem::replace(&mut entry.state, State::Late) == State::Open;
+            return Err(Refused::Late { bytes, first });
+        }
+        if entry.state != State::Open {
             return Err(Refused::Twice);
         }
-        entry.settled = true;
-        let bytes = entry.bytes;
-        if self.closed {
-            return Err(Refused::Late { bytes });
-        }
+        entry.state = State::Settled;
         self.unsettled -= 1;
         self.unsettled_bytes -= u64::from(bytes);
         self.advance();
@@ -128,9 +138,8 @@ impl Ledger {
 
     /// Whether a record was settled in time.
     pub(crate) fn is_settled(&self, ticket: Ticket) -> bool {
-        let entry = |index| self.entries.get(index);
-        let settled = |entry: &Entry| entry.settled && !self.closed;
-        self.index(ticket).is_none_or(|index| entry(index).is_some_and(settled))
+        let Some(index) = self.index(ticket) else { return true };
+        self.entries.get(index).is_some_and(|entry| entry.state == State::Settled)
     }
 
     /// The lease is lost: the watermark stands still from now on.
@@ -163,7 +172,7 @@ impl Ledger {
 
     /// Moves the watermark over what is settled. Every entry is passed once.
     fn advance(&mut self) {
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.settled) {
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.state == State::Settled) {
             self.first += 1;
             let known = self.watermark.and_then(|mark| mark.arrived_at);
             let arrived_at = entry.arrived_at.or(known);

@@ -160,4 +160,6 @@ impl<H> Drop for Delivery<H> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
+use super::account::{Account, Late};
 use super::ledger::Ticket;
 use crate::metrics::{Fate, Metrics};
 
@@ -40,10 +40,10 @@ impl Progress {
     pub fn accept(&self, index: usize) -> bool {
         let Some(tracked) = &self.0 else { return true };
         let Some(ticket) = tracked.tickets.get(index) else { return false };
-        let (late, bytes) = tracked.account.settle([*ticket]);
-        if late > 0 {
-            tracked.metrics.records(Fate::Late, late, bytes);
+        let Late { all, first } = tracked.account.settle([*ticket]);
+        if first.records > 0 {
+            tracked.metrics.records(Fate::Late, first.records, first.bytes);
         }
-        late == 0
+        all.records == 0
     }
 }

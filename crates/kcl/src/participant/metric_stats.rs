@@ -23,7 +23,6 @@ const SUPPORT_CODE: &str = "sup";
 const SUPPORT_UPDATED: &str = "slu";
 
 /// Time between two reports. KCL: `workerMetricsReporterFreqInMillis`.
-#[cfg_attr(test, expect(dead_code, reason = "the consumer is to keep it"))]
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 /// A row that is older is that of a worker that is gone. KCL: two reports missed.
 const FRESH: Duration = Duration::from_secs(60);
