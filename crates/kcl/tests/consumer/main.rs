@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod basics;
+mod beside_java;
 mod handover;
 mod positions;
 mod starved;
