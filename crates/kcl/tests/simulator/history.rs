@@ -112,6 +112,8 @@ pub(crate) enum Standstill {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
+    /// The run begins. `taking` says that workers may take leases from others that live.
+    Scenario { name: &'static str, taking: bool },
     /// A record is in the stream.
     Put { shard: String, record: Numbered },
     /// A shard came into being, by creation, split or merge.

@@ -6,6 +6,8 @@ use crate::history::{Death, Standstill};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Knobs {
     pub(crate) name: &'static str,
+    /// Whether leases move by being taken from workers that live, as in KCL 2.x: then records come twice.
+    pub(crate) taking: bool,
     /// Splits and merges.
     pub(crate) reshards: u32,
     /// Workers that are told to stop, and replaced.
@@ -36,6 +38,9 @@ pub(crate) struct Knobs {
 impl Knobs {
     /// Whether no worker ever loses a lease that it did not give away.
     pub(crate) fn is_gentle(&self) -> bool {
+        if self.taking {
+            return false;
+        }
         let Self { kills, crashes, stops, suspends, cuts, outages, .. } = self;
         let requests = self.slow_network + self.throttled + self.failed;
         let calls = self.slow_calls + self.failing_calls + self.panicking_calls;
@@ -46,6 +51,7 @@ impl Knobs {
 
 const NOTHING: Knobs = Knobs {
     name: "nothing",
+    taking: true,
     reshards: 0,
     leaves: 0,
     kills: 0,
@@ -115,6 +121,7 @@ pub(crate) const SCENARIOS: [Knobs; 14] = [
         slow_calls: 20,
         failing_calls: 30,
         panicking_calls: 10,
+        ..NOTHING
     },
 ];
 

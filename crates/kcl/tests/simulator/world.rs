@@ -32,7 +32,6 @@ const KEYS: u16 = 24;
 
 pub(crate) struct World {
     knobs: Knobs,
-    seed: u64,
     dice: fastrand::Rng,
     now_ms: u64,
     clock: Clock,
@@ -85,7 +84,6 @@ impl World {
             weather: Weather::new(knobs),
             kinesis: aws_sdk_kinesis::Client::new(&config),
             knobs,
-            seed,
             dice,
             now_ms: 0,
             clock,
@@ -105,6 +103,8 @@ impl World {
     }
 
     fn run(mut self) -> History {
+        let Knobs { name, taking, .. } = self.knobs;
+        self.recorder.record(What::Scenario { name, taking });
         let shards = self.dice.i32(1..=4);
         let create = self.kinesis.create_stream().stream_name(STREAM).shard_count(shards);
         self.runtime.block_on(create.send()).expect("a stream");

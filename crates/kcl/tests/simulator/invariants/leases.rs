@@ -64,70 +64,103 @@ pub(super) fn only_the_owner_saves_places(history: &[Entry]) -> Result<(), Strin
     Ok(())
 }
 
-/// The processor is called only under a lease that the worker, by its own clock, may still count on, and that
-/// is in fact its own, unless its clock stood still.
-pub(super) fn nothing_begins_without_a_lease(history: &[Entry]) -> Result<(), String> {
-    let mut rows: BTreeMap<&str, &Row> = BTreeMap::new();
-    // When it sent the last write that left it the lease, by its own clock.
-    let mut renewed: BTreeMap<(&str, Who), u64> = BTreeMap::new();
-    let mut frozen: BTreeSet<(&str, Who)> = BTreeSet::new();
-    for entry in history {
+/// What each worker may still believe of its leases.
+#[derive(Default)]
+struct Claims<'a> {
+    /// Whether leases may be taken from workers that live.
+    taking: bool,
+    rows: BTreeMap<&'a str, &'a Row>,
+    /// The last write that left a worker the lease: when it was sent, by the worker's own clock, and when it
+    /// was made, by the world's.
+    renewed: BTreeMap<(&'a str, Who), (u64, u64)>,
+    /// Workers that cannot know as yet that they lost it: their clock stood still, or it was taken from them.
+    excused: BTreeSet<(&'a str, Who)>,
+}
+
+impl<'a> Claims<'a> {
+    fn follow(&mut self, entry: &'a Entry) {
         match &entry.what {
+            What::Scenario { taking, .. } => self.taking = *taking,
             What::Row { who, shard, after, sent_ms, .. } => {
-                match after {
-                    Some(after) => rows.insert(shard, after),
-                    None => rows.remove(shard.as_str()),
-                };
-                if after.as_ref().is_some_and(|after| after.holder() == Some(&who.name())) {
-                    renewed.insert((shard, *who), *sent_ms);
-                    frozen.remove(&(shard.as_str(), *who));
-                }
+                self.written(*who, shard, after.as_ref(), (*sent_ms, entry.at_ms));
             }
             What::Stands(who, Standstill::Suspended, _) => {
-                let its = renewed.keys().filter(|(_, of)| of == who);
-                frozen.extend(its.copied());
-            }
-            What::Begun { who, shard, local_ms, .. } => {
-                let Some(since) = renewed.get(&(shard.as_str(), *who)) else {
-                    return Err(format!("{who} never had {shard}: {entry}"));
-                };
-                if local_ms - since > millis(FAILOVER) {
-                    return Err(format!("{} ms without a renewal: {entry}", local_ms - since));
-                }
-                let holder = rows.get(shard.as_str()).and_then(|row| row.holder());
-                if holder != Some(&who.name()) && !frozen.contains(&(shard.as_str(), *who)) {
-                    return Err(format!("{holder:?} holds {shard}: {entry}"));
-                }
+                let its = self.renewed.keys().filter(|(_, of)| of == who);
+                self.excused.extend(its.copied());
             }
             _ => {}
+        }
+    }
+
+    fn written(&mut self, who: Who, shard: &'a str, after: Option<&'a Row>, at: (u64, u64)) {
+        match after {
+            Some(after) => self.rows.insert(shard, after),
+            None => self.rows.remove(shard),
+        };
+        if !after.is_some_and(|after| after.holder() == Some(&who.name())) {
+            return;
+        }
+        if self.taking {
+            let fresh = |at_ms: u64| at.1.saturating_sub(at_ms) < millis(FAILOVER);
+            let others = self.renewed.iter().filter(|((of, other), (_, at_ms))| {
+                *of == shard && *other != who && fresh(*at_ms)
+            });
+            self.excused.extend(others.map(|(claim, _)| *claim));
+        }
+        self.renewed.insert((shard, who), at);
+        self.excused.remove(&(shard, who));
+    }
+
+    fn holder(&self, shard: &str) -> Option<&'a str> {
+        self.rows.get(shard).and_then(|row| row.holder())
+    }
+}
+
+/// The processor is called only under a lease that the worker, by its own clock, may still count on, and that
+/// is in fact its own, unless it cannot know better.
+pub(super) fn nothing_begins_without_a_lease(history: &[Entry]) -> Result<(), String> {
+    let mut claims = Claims::default();
+    for entry in history {
+        claims.follow(entry);
+        let What::Begun { who, shard, local_ms, .. } = &entry.what else { continue };
+        let claim = (shard.as_str(), *who);
+        let Some((since, _)) = claims.renewed.get(&claim) else {
+            return Err(format!("{who} never had {shard}: {entry}"));
+        };
+        if local_ms - since > millis(FAILOVER) {
+            return Err(format!("{} ms without a renewal: {entry}", local_ms - since));
+        }
+        let holder = claims.holder(shard);
+        if holder != Some(&who.name()) && !claims.excused.contains(&claim) {
+            return Err(format!("{holder:?} holds {shard}: {entry}"));
         }
     }
     Ok(())
 }
 
 /// While a call of the processor runs, nobody else begins one for the same shard; a process that does not run
-/// at that moment, or whose clock had stood still, is not at fault.
+/// at that moment, or that cannot know better, is not at fault.
 pub(super) fn no_two_work_on_a_shard_at_once(history: &[Entry]) -> Result<(), String> {
+    let mut claims = Claims::default();
     let mut open: BTreeMap<&str, BTreeSet<(Who, u64)>> = BTreeMap::new();
-    let (mut standing, mut frozen) = (BTreeSet::new(), BTreeSet::new());
+    let mut standing = BTreeSet::new();
     for entry in history {
+        claims.follow(entry);
         match &entry.what {
-            What::Stands(who, how, _) => {
+            What::Stands(who, ..) => {
                 standing.insert(*who);
-                if *how == Standstill::Suspended {
-                    let its = open.values().flatten().filter(|(of, _)| of == who);
-                    frozen.extend(its.copied());
-                }
             }
             What::Resumes(who) => {
                 standing.remove(who);
             }
             What::Begun { who, call, shard, .. } => {
                 let open = open.entry(shard).or_default();
-                let mut others = open.iter().filter(|(other, call)| {
-                    other != who && !standing.contains(other) && !frozen.contains(&(*other, *call))
+                let mut others = open.iter().filter(|(other, _)| {
+                    let excused = claims.excused.contains(&(shard.as_str(), *other));
+                    other != who && !standing.contains(other) && !excused
                 });
-                if let Some((other, _)) = others.next() {
+                let excused = claims.excused.contains(&(shard.as_str(), *who));
+                if let Some((other, _)) = others.next().filter(|_| !excused) {
                     return Err(format!("{other} still works: {entry}"));
                 }
                 open.insert((*who, *call));
@@ -222,6 +255,8 @@ mod tests {
         assert_eq!(holds(vec![take(A), frozen.clone(), take(B), begins(1)]), Ok(()));
         let knew = vec![take(A), frozen, take(A), take(B), begins(1)];
         assert!(holds(knew).is_err(), "it has written since it stood still");
+        let taking = What::Scenario { name: "", taking: true };
+        assert_eq!(holds(vec![taking, take(A), take(B), begins(1)]), Ok(()), "it was taken away");
     }
 
     #[test]
