@@ -15,7 +15,7 @@ use crate::lease::Lease;
 const VERY_OLD_FAILOVERS: u32 = 3;
 
 /// A lease as one worker sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
     /// The row.
     pub lease: Lease,
@@ -70,7 +70,8 @@ fn is_ready(lease: &Lease, observed: &[Observed]) -> bool {
 /// The owner, if it lives. A lease that carries my name but that I do not hold is left from before a restart.
 fn live_owner<'a>(seen: &'a Observed, me: Me<'_>) -> Option<&'a str> {
     let owner = seen.lease.owner.as_deref()?;
-    let lives = if owner == me.worker {
+    // Promised to `owner`, but the checkpoint owner is the one who renews it until it is done.
+    let lives = if owner == me.worker && seen.lease.checkpoint_owner.is_none() {
         me.held.contains(&seen.lease.key)
     } else {
         seen.idle <= me.failover
@@ -93,7 +94,8 @@ fn steal<'a>(
     let surplus = victims.len().saturating_sub(share);
     // At the share himself, he gives one only to someone who lacks more than one: else it would swing back.
     let count = if surplus == 0 && need > 1 { 1 } else { need.min(surplus) };
-    let mut victims = victims.clone();
+    let mut victims: Vec<_> =
+        victims.iter().copied().filter(|lease| lease.checkpoint_owner.is_none()).collect();
     victims.sort_by_cached_key(|lease| preference(worker, &lease.key));
     victims.truncate(count);
     victims

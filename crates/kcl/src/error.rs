@@ -1,5 +1,7 @@
 //! What can go wrong, told by what the caller does about it.
 
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
 /// Any error, kept as the cause of ours.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,6 +34,18 @@ pub enum Error {
         /// What the SDK said.
         source: Cause,
     },
+    /// The processor asked for the consumer to stop; leases are released, and nothing after the last place that
+    /// was saved is lost.
+    #[error("the processor stopped the consumer at shard {shard}: {reason}")]
+    Processor {
+        /// The shard whose batch it was.
+        shard: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The thread that renews leases could not be started.
+    #[error("no thread for renewing leases")]
+    RenewalThread(#[source] std::io::Error),
     /// The lease table did not become active in time.
     #[error("lease table {table} is not active after {seconds} s")]
     LeaseTableNotActive {
@@ -40,4 +54,18 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+}
+
+/// Whether a call was refused because there were too many.
+pub(crate) fn is_throttle<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            "ProvisionedThroughputExceededException"
+                | "ThrottlingException"
+                | "RequestLimitExceeded"
+                | "LimitExceededException"
+                | "KMSThrottlingException"
+        )
+    )
 }

@@ -14,6 +14,7 @@
 
 pub mod balance;
 mod checkpoint;
+mod clock;
 mod consumer;
 mod error;
 pub mod lease;

@@ -95,7 +95,7 @@ pub enum Got {
     Free,
     /// Its owner was silent for too long.
     Expired,
-    /// Its owner had more than its share, and lost it (2.x) .
+    /// Its owner had more than its share and was not asked, as in KCL 2.x.
     Stolen,
     /// Its owner handed it over, or the leader assigned it.
     HandedOver,
@@ -133,4 +133,49 @@ pub enum Access {
     Read,
     /// Write capacity units.
     Write,
+}
+
+/// A bounded label for each variant, in the words of `snake_case`.
+macro_rules! names {
+    ($($kind:ident { $($variant:ident => $name:literal),+ $(,)? })+) => {$(
+        impl $kind {
+            /// Its name, as a label of a metric.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    )+};
+}
+
+names! {
+    Fate {
+        Delivered => "delivered",
+        Acknowledged => "acknowledged",
+        Retried => "retried",
+        DeadLettered => "dead_lettered",
+        Late => "late",
+        OutsideShard => "outside_shard",
+        Damaged => "damaged",
+    }
+    Got {
+        Free => "free",
+        Expired => "expired",
+        Stolen => "stolen",
+        HandedOver => "handed_over",
+    }
+    Loss { Taken => "taken", Expired => "expired" }
+    Access { Read => "read", Write => "write" }
+    Api {
+        GetRecords => "GetRecords",
+        GetShardIterator => "GetShardIterator",
+        ListShards => "ListShards",
+        SubscribeToShard => "SubscribeToShard",
+        DescribeStreamConsumer => "DescribeStreamConsumer",
+        DynamoDbScan => "Scan",
+        DynamoDbQuery => "Query",
+        DynamoDbGet => "GetItem",
+        DynamoDbUpdate => "UpdateItem",
+        DynamoDbDelete => "DeleteItem",
+    }
 }

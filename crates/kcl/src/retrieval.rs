@@ -12,9 +12,9 @@ use bytes::Bytes;
 
 use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
 use crate::error::Error;
-use crate::lease::HashRange;
+use crate::lease::{HashRange, Lease};
 use crate::record::{PartitionKey, Record};
-use crate::settings::{InitialPosition, Settings};
+use crate::settings::Settings;
 use crate::shards::Shard;
 
 /// Where an iterator is opened.
@@ -53,15 +53,16 @@ pub(crate) struct ShardReader {
 }
 
 impl Start {
-    /// Where to go on after `checkpoint`, or where to begin. `None` at the end of the shard.
-    pub(crate) fn from(checkpoint: &Checkpoint, initial: InitialPosition) -> Option<Self> {
-        Some(match (checkpoint, initial) {
-            (Checkpoint::ShardEnd, _) => return None,
+    /// Where to go on after a lease's checkpoint, or where to begin.
+    pub(crate) fn from(lease: &Lease) -> Self {
+        match (lease.checkpoint, lease.initial_at) {
             (Checkpoint::At(position), _) => Self::After(position.sequence),
-            (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => Self::AtTimestamp(at),
-            // What another version left unpinned is read from the oldest record: twice rather than never.
+            (Checkpoint::AtTimestamp | Checkpoint::Latest, Some(at)) => {
+                Self::AtTimestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(at))
+            }
+            // What nobody wrote down is read from the oldest record: twice rather than never.
             _ => Self::TrimHorizon,
-        })
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub fn missing(shards: &[Shard], leases: &[Lease], initial: InitialPosition) -> 
     };
     let start = |shard: &Shard| match initial {
         InitialPosition::AtTimestamp(_) if !follows(shard) => Checkpoint::AtTimestamp,
+        InitialPosition::Latest if !follows(shard) => Checkpoint::Latest,
         _ => Checkpoint::TrimHorizon,
     };
     let unleased = shards.iter().filter(|shard| !leased.contains(&shard.id));

@@ -25,7 +25,6 @@ pub(crate) struct Handler {
 
 impl Processor for Handler {
     async fn process(&self, batch: &Batch) -> Result<(), Failure> {
-        self.metrics.behind(&batch.shard.id, batch.millis_behind_latest);
         for record in &batch.records {
             if self.settled.contains(&batch.shard.id, record.position) {
                 continue;

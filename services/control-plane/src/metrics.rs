@@ -1,9 +1,6 @@
 //! What the control plane counts.
 
-use prometheus::{
-    HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
+use prometheus::{HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, Opts, Registry};
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +29,6 @@ pub(crate) struct Metrics {
     commands: IntCounterVec,
     quarantined: IntCounterVec,
     seconds: HistogramVec,
-    millis_behind: IntGaugeVec,
-    pub(crate) leases_held: IntGauge,
 }
 
 impl Metrics {
@@ -61,23 +56,10 @@ impl Metrics {
                 .buckets(SECONDS.to_vec()),
                 &["command"],
             )?,
-            millis_behind: IntGaugeVec::new(
-                Opts::new(
-                    "rapids_control_millis_behind",
-                    "Distance of the last batch from the tip of its shard, in milliseconds.",
-                ),
-                &["shard"],
-            )?,
-            leases_held: IntGauge::new(
-                "rapids_control_leases_held",
-                "Shards that this control plane holds a lease for.",
-            )?,
         };
         registry.register(Box::new(metrics.commands.clone()))?;
         registry.register(Box::new(metrics.quarantined.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
-        registry.register(Box::new(metrics.millis_behind.clone()))?;
-        registry.register(Box::new(metrics.leases_held.clone()))?;
         Ok(metrics)
     }
 
@@ -93,10 +75,5 @@ impl Metrics {
     /// Measures until it is dropped.
     pub(crate) fn start(&self, command: &'static str) -> HistogramTimer {
         self.seconds.with_label_values(&[command]).start_timer()
-    }
-
-    pub(crate) fn behind(&self, shard: &str, millis: u64) {
-        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
-        self.millis_behind.with_label_values(&[shard]).set(millis);
     }
 }

@@ -202,7 +202,7 @@ async fn what_is_no_command_is_quarantined_and_blocks_nothing() {
         r#"rapids_control_commands_total{command="subscribe",outcome="applied"} 1"#,
         r#"rapids_control_commands_total{command="unreadable",outcome="quarantined"} 4"#,
         r#"rapids_control_quarantined_total{reason="malformed"} 2"#,
-        "rapids_control_leases_held 1",
+        "kcl_leases{state=\"held\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }

@@ -30,7 +30,6 @@ struct Sorted<'a> {
 
 impl Processor for Carrier {
     async fn process(&self, batch: &Batch) -> Result<(), Failure> {
-        self.metrics.behind(&batch.shard.id, batch.millis_behind_latest);
         let mut sorted = sort(&batch.records);
         let refused = self.publish(&sorted).await?;
         self.metrics.published(sorted.headers.len() - refused.len());

@@ -1,6 +1,6 @@
 //! What the reader counts.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
 
 /// Counters and gauges of one reader.
 #[derive(Clone, Debug)]
@@ -8,8 +8,6 @@ pub(crate) struct Metrics {
     records: IntCounterVec,
     quarantined: IntCounterVec,
     publish_retries: IntCounterVec,
-    millis_behind: IntGaugeVec,
-    pub(crate) leases_held: IntGauge,
     pub(crate) batch_fill: Histogram,
 }
 
@@ -32,17 +30,6 @@ impl Metrics {
                 "Entries that SNS did not accept at first, by what failed.",
                 "scope",
             )?,
-            millis_behind: IntGaugeVec::new(
-                Opts::new(
-                    "rapids_reader_millis_behind",
-                    "Distance of the last batch from the tip of its shard, in milliseconds.",
-                ),
-                &["shard"],
-            )?,
-            leases_held: IntGauge::new(
-                "rapids_reader_leases_held",
-                "Shards that this reader holds a lease for.",
-            )?,
             batch_fill: Histogram::with_opts(
                 HistogramOpts::new(
                     "rapids_reader_batch_fill_ratio",
@@ -54,8 +41,6 @@ impl Metrics {
         registry.register(Box::new(metrics.records.clone()))?;
         registry.register(Box::new(metrics.quarantined.clone()))?;
         registry.register(Box::new(metrics.publish_retries.clone()))?;
-        registry.register(Box::new(metrics.millis_behind.clone()))?;
-        registry.register(Box::new(metrics.leases_held.clone()))?;
         registry.register(Box::new(metrics.batch_fill.clone()))?;
         Ok(metrics)
     }
@@ -71,10 +56,5 @@ impl Metrics {
 
     pub(crate) fn retried(&self, scope: &'static str, entries: usize) {
         self.publish_retries.with_label_values(&[scope]).inc_by(entries as u64);
-    }
-
-    pub(crate) fn behind(&self, shard: &str, millis: u64) {
-        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
-        self.millis_behind.with_label_values(&[shard]).set(millis);
     }
 }

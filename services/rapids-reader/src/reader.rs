@@ -3,9 +3,8 @@
 use anyhow::Context as _;
 use chassis::{Kit, Latch, Service};
 use event::names::Stage;
-use kcl::{Consumer, Status};
+use kcl::Consumer;
 use quarantine::Quarantine;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::carrier::Carrier;
@@ -16,8 +15,6 @@ use crate::publish::Publisher;
 /// One of the processes that share the shards of the rapids.
 pub struct RapidsReader {
     consumer: Consumer<Carrier>,
-    status: watch::Receiver<Status>,
-    metrics: Metrics,
     first_look: Latch,
 }
 
@@ -42,21 +39,19 @@ impl Service for RapidsReader {
         let consumer = Consumer::build(kit.kinesis(), kit.dynamodb(), settings, carrier).await;
         let consumer = consumer
             .with_context(|| format!("cannot read {stream} (`rapids bootstrap` makes it)"))?;
-        Ok(Self { status: consumer.status(), consumer, metrics, first_look })
+        let consumer = consumer.with_metrics(chassis::consumer_metrics(kit.registry())?);
+        Ok(Self { consumer, first_look })
     }
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { consumer, mut status, metrics, first_look } = self;
-        let mut first_look = Some(first_look);
-        let follow = async move {
-            while status.changed().await.is_ok() {
-                let held = status.borrow_and_update().held;
-                metrics.leases_held.set(i64::try_from(held).unwrap_or(i64::MAX));
-                first_look.take();
-            }
+        let Self { consumer, first_look } = self;
+        let mut status = consumer.status();
+        let ready = async move {
+            status.wait_for(|status| status.looks > 0).await.ok(); // Fails once the consumer is gone.
+            drop(first_look);
         };
-        tokio::join!(consumer.run(stop), follow);
-        Ok(())
+        let (consumed, ()) = tokio::join!(consumer.run(stop), ready);
+        Ok(consumed?)
     }
 }
 

@@ -5,23 +5,29 @@
 //! lease, [`HeldLease::lost`] is cancelled, and with it whatever reads the shard.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::checkpoint::Checkpoint;
 use crate::lease::Lease;
 use crate::lease::table::{LeaseTable, Outcome};
 use crate::lease::transition::Transition;
+use crate::metrics::{Loss, Metrics};
 
 /// One writer waits for its write before it asks for the next.
 const COMMANDS_MAX: usize = 1;
 /// Pause after a write that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Weight of the newest measurement of the throughput. KCL: `LeaseStatsRecorder`, 0.5.
+const NEWEST: f64 = 0.5;
 
 /// A write that did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,48 +38,77 @@ pub(crate) enum NotWritten {
     ForNow,
 }
 
+/// How leases are kept by one worker.
+#[derive(Clone)]
+pub(crate) struct Keeping {
+    /// The lease table, through a client that does not try again by itself.
+    pub(crate) table: LeaseTable,
+    pub(crate) worker: Arc<str>,
+    pub(crate) failover: Duration,
+    /// Whether the throughput of a shard is written down for whoever balances by it.
+    pub(crate) throughput: bool,
+    pub(crate) metrics: Arc<dyn Metrics>,
+    /// Where the keepers run.
+    pub(crate) runtime: Handle,
+}
+
 /// The handle of the task that reads the shard.
 pub(crate) struct HeldLease {
     commands: mpsc::Sender<Command>,
     lost: CancellationToken,
+    asked: CancellationToken,
+    hint: Arc<Notify>,
+    carried: Arc<AtomicU64>,
     keeper: JoinHandle<()>,
 }
 
 struct Command {
-    transition: Transition,
+    wish: Wish,
     reply: oneshot::Sender<Result<(), NotWritten>>,
 }
 
+enum Wish {
+    Write(Transition),
+    /// To whoever asked for it, or to nobody.
+    Release,
+}
+
 struct Keeper {
-    table: LeaseTable,
+    keeping: Keeping,
     lease: Lease,
-    failover: Duration,
+    /// Writes to the lease as it is known here whose outcome is not: any one of them may have happened.
+    in_doubt: Vec<(Transition, Instant)>,
     renewed_at: Instant,
     next_renewal: Instant,
     commands: mpsc::Receiver<Command>,
     lost: CancellationToken,
+    asked: CancellationToken,
+    hint: Arc<Notify>,
+    carried: Arc<AtomicU64>,
+    measured_at: Instant,
 }
 
 impl HeldLease {
     /// Keeps `lease`, that was taken by a write sent at `taken_at`.
-    pub(crate) fn keep(
-        table: LeaseTable,
-        lease: Lease,
-        failover: Duration,
-        taken_at: Instant,
-    ) -> Self {
+    pub(crate) fn keep(keeping: &Keeping, lease: Lease, taken_at: Instant) -> Self {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        let lost = CancellationToken::new();
+        let (lost, asked) = (CancellationToken::new(), CancellationToken::new());
+        let (hint, carried) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
         let keeper = Keeper {
-            table,
+            keeping: keeping.clone(),
             lease,
-            failover,
+            in_doubt: Vec::new(),
             renewed_at: taken_at,
-            next_renewal: taken_at + failover / 3,
+            next_renewal: taken_at + keeping.failover / 3,
             commands: receiver,
             lost: lost.clone(),
+            asked: asked.clone(),
+            hint: hint.clone(),
+            carried: carried.clone(),
+            measured_at: taken_at,
         };
-        Self { commands, lost, keeper: tokio::spawn(keeper.run()) }
+        let keeper = keeping.runtime.spawn(keeper.run());
+        Self { commands, lost, asked, hint, carried, keeper }
     }
 
     /// Cancelled once the lease is not ours any more, or may soon not be.
@@ -81,17 +116,32 @@ impl HeldLease {
         &self.lost
     }
 
+    /// Cancelled once another worker has asked for the lease.
+    pub(crate) fn asked(&self) -> &CancellationToken {
+        &self.asked
+    }
+
+    /// Renews as soon as possible when told, as somebody may have asked for the lease.
+    pub(crate) fn hint(&self) -> Arc<Notify> {
+        self.hint.clone()
+    }
+
+    /// Counts bytes that the shard carried.
+    pub(crate) fn carried(&self, bytes: u64) {
+        self.carried.fetch_add(bytes, Relaxed);
+    }
+
     pub(crate) async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), NotWritten> {
-        self.write(Transition::Checkpoint(checkpoint)).await
+        self.wish(Wish::Write(Transition::Checkpoint(checkpoint))).await
     }
 
     pub(crate) async fn note_children(&self, children: BTreeSet<String>) -> Result<(), NotWritten> {
-        self.write(Transition::Children(children)).await
+        self.wish(Wish::Write(Transition::Children(children))).await
     }
 
-    /// Gives the lease up, so that another worker need not wait for it to expire.
+    /// Gives the lease to whoever asked for it, or up, so that another worker need not wait for it to expire.
     pub(crate) async fn release(self) {
-        if self.write(Transition::Evict).await == Err(NotWritten::ForNow) {
+        if self.wish(Wish::Release).await == Err(NotWritten::ForNow) {
             warn!("could not release a lease: it expires by itself");
         }
         drop(self.commands);
@@ -101,9 +151,9 @@ impl HeldLease {
         }
     }
 
-    async fn write(&self, transition: Transition) -> Result<(), NotWritten> {
+    async fn wish(&self, wish: Wish) -> Result<(), NotWritten> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command { transition, reply }).await;
+        let sent = self.commands.send(Command { wish, reply }).await;
         sent.map_err(|_| NotWritten::Lost)?;
         answer.await.unwrap_or(Err(NotWritten::Lost))
     }
@@ -112,61 +162,149 @@ impl HeldLease {
 impl Keeper {
     async fn run(mut self) {
         loop {
+            let renewal = self.next_renewal.min(self.deadline());
             let command = tokio::select! {
                 biased;
-                () = sleep_until(self.next_renewal) => None,
+                () = sleep_until(renewal) => None,
                 command = self.commands.recv() => match command {
                     Some(command) => Some(command),
                     None => return,
                 },
+                () = self.hint.notified() => None,
             };
-            let transition = command.as_ref().map_or(&Transition::Renew, |c| &c.transition);
-            let written = self.write(transition).await;
-            let ends = written == Err(NotWritten::Lost) || transition == &Transition::Evict;
-            if written == Err(NotWritten::Lost) {
-                self.lost.cancel();
-            }
-            if let Some(command) = command {
-                command.reply.send(written).ok(); // Nobody waits once the reading task was dropped.
-            }
-            if ends {
+            let Some(Command { wish, reply }) = command else {
+                if self.renew().await == Err(NotWritten::Lost) {
+                    return;
+                }
+                continue;
+            };
+            let (written, ends) = match wish {
+                Wish::Write(transition) => (self.write(&transition).await, false),
+                Wish::Release => (self.release().await, true),
+            };
+            reply.send(written).ok(); // Nobody waits once the reading task was dropped.
+            if ends || written == Err(NotWritten::Lost) {
                 return;
             }
         }
     }
 
-    async fn write(&mut self, transition: &Transition) -> Result<(), NotWritten> {
-        let (shard, sent_at, deadline) = (&self.lease.key, Instant::now(), self.deadline());
-        if sent_at >= deadline {
-            warn!(shard, "gave up a lease that could not be renewed in time");
-            return Err(NotWritten::Lost);
+    async fn renew(&mut self) -> Result<(), NotWritten> {
+        let throughput = self.keeping.throughput.then(|| self.measure());
+        self.write(&Transition::Renew { throughput }).await
+    }
+
+    async fn release(&mut self) -> Result<(), NotWritten> {
+        loop {
+            if let Some(written) = self.try_write(&self.releasing()).await {
+                return written;
+            }
+            // Asked for since the last renewal: then it goes to whom it was asked by.
         }
-        match timeout_at(deadline, self.table.apply(transition, &self.lease)).await {
-            Ok(Ok(Outcome::Applied(lease))) => {
-                self.lease = lease;
-                self.renewed_at = sent_at;
-                self.next_renewal = sent_at + self.failover / 3;
-                Ok(())
-            }
-            Ok(Ok(Outcome::Conflict(current))) => {
-                let owner = current.and_then(|lease| lease.owner);
-                warn!(shard, owner, "lost a lease to another worker");
-                Err(NotWritten::Lost)
-            }
-            Ok(Err(error)) => {
-                self.next_renewal = Instant::now() + RETRY_PAUSE;
-                warn!(shard, error = &error as &dyn std::error::Error, "could not write a lease");
-                Err(NotWritten::ForNow)
-            }
-            Err(_) => {
-                warn!(shard, "gave up a lease: DynamoDB did not answer in time");
-                Err(NotWritten::Lost)
+    }
+
+    fn releasing(&self) -> Transition {
+        match self.lease.checkpoint_owner {
+            Some(_) => Transition::HandOver,
+            None => Transition::Evict,
+        }
+    }
+
+    /// Writes. A conflict with a write of our own whose reply was lost is none: once more, then.
+    async fn write(&mut self, transition: &Transition) -> Result<(), NotWritten> {
+        loop {
+            if let Some(written) = self.try_write(transition).await {
+                return written;
             }
         }
     }
 
+    /// Writes, and tells everybody who holds a token what that showed. `None` to try at once again.
+    async fn try_write(&mut self, transition: &Transition) -> Option<Result<(), NotWritten>> {
+        let (sent_at, deadline) = (Instant::now(), self.deadline());
+        if sent_at >= deadline {
+            return Some(Err(self.lose(Loss::Expired, "it could not be renewed in time")));
+        }
+        match timeout_at(deadline, self.keeping.table.apply(transition, &self.lease)).await {
+            Ok(Ok(Outcome::Applied(lease))) => {
+                let given_away = matches!(transition, Transition::HandOver | Transition::Evict);
+                if !given_away && lease.holder() != Some(&*self.keeping.worker) {
+                    let holder = lease.holder();
+                    return Some(Err(self.lose(Loss::Taken, &format!("it is held by {holder:?}"))));
+                }
+                self.see(lease, sent_at);
+                Some(Ok(()))
+            }
+            Ok(Ok(Outcome::Conflict(Some(current)))) if self.is_asked_for(&current) => {
+                self.see(current, self.renewed_at);
+                None
+            }
+            Ok(Ok(Outcome::Conflict(current))) => {
+                if let Some((lease, sent_at)) = current.as_ref().and_then(|row| self.own(row)) {
+                    self.see(lease, sent_at);
+                    return None;
+                }
+                let by = current.and_then(|lease| lease.owner).unwrap_or_default();
+                Some(Err(self.lose(Loss::Taken, &format!("it was taken by {by:?}"))))
+            }
+            Ok(Err(error)) => {
+                self.in_doubt.push((transition.clone(), sent_at));
+                self.next_renewal = Instant::now() + RETRY_PAUSE;
+                let (shard, error) = (&self.lease.key, &error as &dyn std::error::Error);
+                warn!(shard, error, "could not write a lease");
+                Some(Err(NotWritten::ForNow))
+            }
+            Err(_) => Some(Err(self.lose(Loss::Expired, "DynamoDB did not answer in time"))),
+        }
+    }
+
+    /// The row, if it is what one of our own writes made of the lease, and when that was sent.
+    fn own(&self, current: &Lease) -> Option<(Lease, Instant)> {
+        let mut in_doubt = self.in_doubt.iter();
+        let made_by = in_doubt.find(|(doubtful, _)| doubtful.has_happened(&self.lease, current))?;
+        Some((current.clone(), made_by.1))
+    }
+
+    /// Whether the row is the one that we know, but for another worker's wish to have it.
+    fn is_asked_for(&self, current: &Lease) -> bool {
+        current.counter == self.lease.counter
+            && current.owner != self.lease.owner
+            && current.checkpoint_owner.as_deref() == Some(&*self.keeping.worker)
+    }
+
+    /// Takes the row as what is known, shown to others by a write sent at `sent_at`.
+    fn see(&mut self, lease: Lease, sent_at: Instant) {
+        if lease.counter != self.lease.counter {
+            self.in_doubt.clear();
+            self.renewed_at = sent_at;
+            self.next_renewal = sent_at + self.keeping.failover / 3;
+        }
+        self.lease = lease;
+        if self.lease.checkpoint_owner.is_some() && !self.asked.is_cancelled() {
+            let next = self.lease.owner.as_deref();
+            info!(shard = self.lease.key, next, "asked to hand a lease over");
+            self.asked.cancel();
+        }
+    }
+
+    fn lose(&self, loss: Loss, why: &str) -> NotWritten {
+        warn!(shard = self.lease.key, why, "lost a lease");
+        self.keeping.metrics.lease_lost(loss);
+        self.lost.cancel();
+        NotWritten::Lost
+    }
+
+    /// KB a second since the last renewal, smoothed.
+    fn measure(&mut self) -> f64 {
+        let bytes = u32::try_from(self.carried.swap(0, Relaxed)).unwrap_or(u32::MAX);
+        let elapsed = self.measured_at.elapsed().as_secs_f64().max(f64::EPSILON);
+        self.measured_at = Instant::now();
+        let newest = f64::from(bytes) / 1024.0 / elapsed;
+        self.lease.throughput.map_or(newest, |old| old * (1.0 - NEWEST) + newest * NEWEST)
+    }
+
     /// When reading must have stopped: a tenth before others may take the lease.
     fn deadline(&self) -> Instant {
-        self.renewed_at + self.failover - self.failover / 10
+        self.renewed_at + self.keeping.failover - self.keeping.failover / 10
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod table;
 pub mod transition;
 
 use std::collections::{BTreeSet, HashMap};
+use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -22,15 +23,19 @@ pub(crate) const SUB_SEQUENCE: &str = "checkpointSubSequenceNumber";
 pub(crate) const CHECKPOINT_OWNER: &str = "checkpointOwner";
 pub(crate) const PARENTS: &str = "parentShardId";
 pub(crate) const CHILDREN: &str = "childShardIds";
+pub(crate) const THROUGHPUT: &str = "throughputKBps";
 pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
 pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
 const ENTITY_TYPE: &str = "entityType";
+/// Ours: the KCL does not write down when a lease with `LATEST` or `AT_TIMESTAMP` begins. It ignores attributes
+/// that it does not know, and keeps them.
+pub(crate) const INITIAL_AT: &str = "initialTimestampMillis";
 
 /// A DynamoDB item.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// The right to read one shard, and how far that has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
     /// The shard's id.
     pub key: String,
@@ -50,6 +55,10 @@ pub struct Lease {
     pub children: BTreeSet<String>,
     /// The part of the key space that the shard serves.
     pub hash_range: Option<HashRange>,
+    /// What the shard carries, in KB a second, as its holder measured it.
+    pub throughput: Option<f64>,
+    /// Where [`Checkpoint::Latest`] and [`Checkpoint::AtTimestamp`] begin, in milliseconds since the Unix epoch.
+    pub initial_at: Option<u64>,
 }
 
 /// A part of the key space of a stream, both ends inclusive.
@@ -98,7 +107,15 @@ impl Lease {
             parents: BTreeSet::new(),
             children: BTreeSet::new(),
             hash_range: None,
+            throughput: None,
+            initial_at: None,
         }
+    }
+
+    /// The worker that processes the shard: during a hand-over not yet the owner.
+    #[must_use]
+    pub fn holder(&self) -> Option<&str> {
+        self.checkpoint_owner.as_deref().or(self.owner.as_deref())
     }
 
     /// Whether the shard is processed to its end.
@@ -135,6 +152,8 @@ impl Lease {
             parents: set(item, PARENTS),
             children: set(item, CHILDREN),
             hash_range: hash_range(item),
+            throughput: number(item, THROUGHPUT),
+            initial_at: number(item, INITIAL_AT),
             key,
         }))
     }
@@ -162,6 +181,13 @@ impl Lease {
                 item.insert(name.to_owned(), string_set(shards));
             }
         }
+        if let Some(throughput) = self.throughput {
+            let throughput = AttributeValue::N(format!("{throughput:.6}"));
+            item.insert(THROUGHPUT.to_owned(), throughput);
+        }
+        if let Some(at) = self.initial_at {
+            item.insert(INITIAL_AT.to_owned(), n(at));
+        }
         if let Some(range) = self.hash_range {
             item.insert(STARTING_HASH_KEY.to_owned(), s(&range.start.to_string()));
             item.insert(ENDING_HASH_KEY.to_owned(), s(&range.end.to_string()));
@@ -178,7 +204,7 @@ fn text(item: &Item, name: &str) -> Option<String> {
     item.get(name)?.as_s().ok().filter(|text| !text.is_empty()).cloned()
 }
 
-fn number(item: &Item, name: &str) -> Option<u64> {
+fn number<N: FromStr>(item: &Item, name: &str) -> Option<N> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
@@ -204,6 +230,8 @@ mod tests {
             parents: ["shardId-000000000000".to_owned()].into(),
             children: ["shardId-000000000003".to_owned(), "shardId-000000000004".to_owned()].into(),
             hash_range: Some(HashRange { start: 0, end: u128::MAX }),
+            throughput: Some(12.5),
+            initial_at: Some(1_700_000_000_123),
             ..Lease::new("shardId-000000000001", Checkpoint::parse("4954", 3).unwrap())
         }
     }

@@ -10,28 +10,46 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::checkpoint::Checkpoint;
 use crate::lease::{
-    CHECKPOINT, CHECKPOINT_OWNER, CHILDREN, LEASE_COUNTER, LEASE_KEY, LEASE_OWNER, Lease,
-    OWNER_SWITCHES, SUB_SEQUENCE, string_set,
+    CHECKPOINT, CHECKPOINT_OWNER, CHILDREN, ENDING_HASH_KEY, HashRange, INITIAL_AT, LEASE_COUNTER,
+    LEASE_KEY, LEASE_OWNER, Lease, OWNER_SWITCHES, STARTING_HASH_KEY, SUB_SEQUENCE, THROUGHPUT,
+    string_set,
 };
 
 /// A change to a lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
     /// Bring a lease into being, unless it exists.
     Create,
-    /// Show that the owner is alive. Not while a hand-over has begun.
-    Renew,
+    /// Show that the holder is alive. Refused once a hand-over has begun, unless the holder knows of it: the
+    /// lease as seen then names it as the checkpoint owner.
+    Renew {
+        /// What the shard carries, in KB a second, where workers are balanced by that.
+        throughput: Option<f64>,
+    },
     /// Become the owner, of a free lease or of one whose owner is silent or overloaded.
     Take {
         /// The new owner.
         worker: String,
     },
+    /// Ask the owner to hand the lease over: it goes on as the checkpoint owner until it is done.
+    Ask {
+        /// The next owner.
+        worker: String,
+    },
+    /// Hand the lease over to the one who asked for it.
+    HandOver,
     /// Save how far the shard has been processed; counts as a renewal.
     Checkpoint(Checkpoint),
     /// Note the shards that this one was split or merged into.
     Children(BTreeSet<String>),
+    /// Note the part of the key space, where a row lacks it.
+    HashRange(HashRange),
+    /// Note when a lease without checkpoint begins, in milliseconds since the Unix epoch, unless that is noted.
+    Pin(u64),
     /// Give the lease up, so that another worker may take it at once.
     Evict,
+    /// Remove the lease of a shard that is gone, or processed with all that follows on it.
+    Delete,
 }
 
 /// A conditional write as DynamoDB takes it.
@@ -41,7 +59,7 @@ pub struct Write {
     pub key: String,
     /// `ConditionExpression`.
     pub condition: String,
-    /// `UpdateExpression`.
+    /// `UpdateExpression`; empty for a deletion.
     pub update: String,
     /// `ExpressionAttributeValues`.
     pub values: HashMap<String, AttributeValue>,
@@ -53,11 +71,16 @@ impl Transition {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Create => "create",
-            Self::Renew => "renew",
+            Self::Renew { .. } => "renew",
             Self::Take { .. } => "take",
+            Self::Ask { .. } => "ask",
+            Self::HandOver => "hand over",
             Self::Checkpoint(_) => "checkpoint",
             Self::Children(_) => "children",
+            Self::HashRange(_) => "hash range",
+            Self::Pin(_) => "pin",
             Self::Evict => "evict",
+            Self::Delete => "delete",
         }
     }
 
@@ -66,12 +89,11 @@ impl Transition {
     pub fn apply(&self, seen: &Lease) -> Lease {
         let mut lease = seen.clone();
         match self {
-            Self::Create => return lease,
-            Self::Children(children) => {
-                lease.children.clone_from(children);
-                return lease;
-            }
-            Self::Renew => {}
+            Self::Create | Self::Delete => return lease,
+            Self::Children(children) => lease.children.clone_from(children),
+            Self::HashRange(range) => lease.hash_range = Some(*range),
+            Self::Pin(at) => lease.initial_at = Some(*at),
+            Self::Renew { throughput } => lease.throughput = throughput.or(lease.throughput),
             Self::Take { worker } => {
                 if lease.owner.as_ref().is_some_and(|owner| owner != worker) {
                     lease.owner_switches += 1;
@@ -79,14 +101,38 @@ impl Transition {
                 lease.owner = Some(worker.clone());
                 lease.checkpoint_owner = None;
             }
+            Self::Ask { worker } => {
+                lease.checkpoint_owner = lease.owner.replace(worker.clone());
+            }
+            Self::HandOver => {
+                lease.checkpoint_owner = None;
+                lease.owner_switches += 1;
+            }
             Self::Checkpoint(checkpoint) => {
                 lease.checkpoint = *checkpoint;
                 lease.owner_switches = 0;
             }
             Self::Evict => lease.owner = None,
         }
-        lease.counter += 1;
+        lease.counter += u64::from(self.moves_counter());
         lease
+    }
+
+    /// Whether it shows life: what only adds knowledge, or asks, does not.
+    fn moves_counter(&self) -> bool {
+        match self {
+            Self::Renew { .. }
+            | Self::Take { .. }
+            | Self::HandOver
+            | Self::Checkpoint(_)
+            | Self::Evict => true,
+            Self::Create
+            | Self::Ask { .. }
+            | Self::Children(_)
+            | Self::HashRange(_)
+            | Self::Pin(_)
+            | Self::Delete => false,
+        }
     }
 
     /// The conditional write, from the lease as it was last seen.
@@ -94,15 +140,69 @@ impl Transition {
     pub fn write(&self, seen: &Lease) -> Write {
         let after = self.apply(seen);
         let mut write = Statement::default();
+        self.effects(seen, &after, &mut write);
+        if self.moves_counter() {
+            write.set_number(LEASE_COUNTER, after.counter);
+        }
         match self {
-            Self::Create => return creation(seen),
-            Self::Children(children) => {
-                write.set(CHILDREN, string_set(children));
-                return write.finish(&seen.key, format!("attribute_exists({LEASE_KEY})"));
+            Self::Create => write.require(format!("attribute_not_exists({LEASE_KEY})")),
+            Self::Children(_) | Self::HashRange(_) => {
+                write.require(format!("attribute_exists({LEASE_KEY})"));
             }
-            Self::Renew => {}
+            Self::Pin(_) => {
+                write.require(format!("attribute_exists({LEASE_KEY})"));
+                write.require(format!("attribute_not_exists({INITIAL_AT})"));
+            }
+            Self::Renew { .. } if seen.checkpoint_owner.is_none() => {
+                write.require_counter(seen);
+                write.require_checkpoint_owner(seen);
+            }
+            Self::Renew { .. } | Self::Take { .. } | Self::Checkpoint(_) | Self::Delete => {
+                write.require_counter(seen);
+            }
+            Self::Ask { .. } => {
+                write.require_owner(seen);
+                write.require_checkpoint_owner(seen);
+            }
+            Self::HandOver | Self::Evict => {
+                write.require_counter(seen);
+                write.require_owner(seen);
+                write.require_checkpoint_owner(seen);
+            }
+        }
+        write.finish(&seen.key)
+    }
+
+    fn effects(&self, seen: &Lease, after: &Lease, write: &mut Statement) {
+        match self {
+            Self::Create => {
+                for (name, value) in seen.encode().into_iter().filter(|(name, _)| name != LEASE_KEY)
+                {
+                    write.set(&name, value);
+                }
+            }
+            Self::Children(children) => write.set(CHILDREN, string_set(children)),
+            Self::HashRange(range) => {
+                write.set(STARTING_HASH_KEY, AttributeValue::S(range.start.to_string()));
+                write.set(ENDING_HASH_KEY, AttributeValue::S(range.end.to_string()));
+            }
+            Self::Pin(at) => write.set_number(INITIAL_AT, *at),
+            Self::Renew { throughput } => {
+                if let Some(throughput) = throughput {
+                    write.set(THROUGHPUT, AttributeValue::N(format!("{throughput:.6}")));
+                }
+            }
             Self::Take { worker } => {
                 write.set(LEASE_OWNER, AttributeValue::S(worker.clone()));
+                write.set_number(OWNER_SWITCHES, after.owner_switches);
+                write.remove(&[CHECKPOINT_OWNER]);
+            }
+            Self::Ask { worker } => {
+                write.set(LEASE_OWNER, AttributeValue::S(worker.clone()));
+                let holder = after.checkpoint_owner.clone().unwrap_or_default();
+                write.set(CHECKPOINT_OWNER, AttributeValue::S(holder));
+            }
+            Self::HandOver => {
                 write.set_number(OWNER_SWITCHES, after.owner_switches);
                 write.remove(&[CHECKPOINT_OWNER]);
             }
@@ -113,25 +213,28 @@ impl Transition {
                 write.remove(&PENDING);
             }
             Self::Evict => write.remove(&[LEASE_OWNER]),
+            Self::Delete => {}
         }
-        write.set_number(LEASE_COUNTER, after.counter);
-        write.values.insert(":seen".to_owned(), AttributeValue::N(seen.counter.to_string()));
-        let mut condition = format!("{LEASE_COUNTER} = :seen");
-        if matches!(self, Self::Renew) {
-            condition += &format!(" AND attribute_not_exists({CHECKPOINT_OWNER})");
-        }
-        write.finish(&seen.key, condition)
     }
 
     /// Whether `current`, the row that refused the write, is what the write would have made: then an earlier
-    /// attempt got through and only its reply was lost.
+    /// attempt got through and only its reply was lost. A hand-over that was asked for since does not hide it:
+    /// it changes who is next, not who holds the lease.
     #[must_use]
     pub fn has_happened(&self, seen: &Lease, current: &Lease) -> bool {
         let after = self.apply(seen);
-        !matches!(self, Self::Create)
-            && current.counter == after.counter
-            && current.owner == after.owner
-            && current.checkpoint == after.checkpoint
+        match self {
+            Self::Create | Self::Delete => false,
+            Self::Ask { .. } => {
+                current.owner == after.owner && current.checkpoint_owner == after.checkpoint_owner
+            }
+            Self::Pin(_) => current.initial_at.is_some(),
+            _ => {
+                current.counter == after.counter
+                    && current.holder() == after.holder()
+                    && current.checkpoint == after.checkpoint
+            }
+        }
     }
 }
 
@@ -139,18 +242,9 @@ impl Transition {
 const PENDING: [&str; 3] =
     ["pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState"];
 
-fn creation(lease: &Lease) -> Write {
-    let mut write = Statement::default();
-    for (name, value) in lease.encode() {
-        if name != LEASE_KEY {
-            write.set(&name, value);
-        }
-    }
-    write.finish(&lease.key, format!("attribute_not_exists({LEASE_KEY})"))
-}
-
 #[derive(Default)]
 struct Statement {
+    conditions: Vec<String>,
     set: Vec<String>,
     remove: Vec<String>,
     values: HashMap<String, AttributeValue>,
@@ -170,84 +264,48 @@ impl Statement {
         self.remove.extend(attributes.iter().map(|&attribute| attribute.to_owned()));
     }
 
-    fn finish(mut self, key: &str, condition: String) -> Write {
+    fn require(&mut self, condition: String) {
+        self.conditions.push(condition);
+    }
+
+    fn require_counter(&mut self, seen: &Lease) {
+        self.require(format!("{LEASE_COUNTER} = :seenCounter"));
+        let counter = AttributeValue::N(seen.counter.to_string());
+        self.values.insert(":seenCounter".to_owned(), counter);
+    }
+
+    fn require_owner(&mut self, seen: &Lease) {
+        self.require_text(LEASE_OWNER, ":seenOwner", seen.owner.as_ref());
+    }
+
+    fn require_checkpoint_owner(&mut self, seen: &Lease) {
+        self.require_text(CHECKPOINT_OWNER, ":seenCheckpointOwner", seen.checkpoint_owner.as_ref());
+    }
+
+    fn require_text(&mut self, attribute: &str, value: &str, seen: Option<&String>) {
+        match seen {
+            Some(text) => {
+                self.require(format!("{attribute} = {value}"));
+                self.values.insert(value.to_owned(), AttributeValue::S(text.clone()));
+            }
+            None => self.require(format!("attribute_not_exists({attribute})")),
+        }
+    }
+
+    fn finish(mut self, key: &str) -> Write {
         self.set.sort();
         let clauses = [("SET", self.set), ("REMOVE", self.remove)];
         let update = clauses.iter().filter(|(_, parts)| !parts.is_empty());
         let update: Vec<_> =
             update.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect();
-        Write { key: key.to_owned(), condition, update: update.join(" "), values: self.values }
+        Write {
+            key: key.to_owned(),
+            condition: self.conditions.join(" AND "),
+            update: update.join(" "),
+            values: self.values,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lease() -> Lease {
-        Lease {
-            owner: Some("a".into()),
-            counter: 4,
-            ..Lease::new("shardId-000000000000", Checkpoint::TrimHorizon)
-        }
-    }
-
-    #[test]
-    fn a_renewal_is_refused_once_the_counter_moved_or_a_hand_over_began() {
-        let write = Transition::Renew.write(&lease());
-        assert_eq!(
-            write.condition,
-            "leaseCounter = :seen AND attribute_not_exists(checkpointOwner)"
-        );
-        assert_eq!(write.update, "SET leaseCounter = :leaseCounter");
-        assert_eq!(write.values[":seen"], AttributeValue::N("4".into()));
-        assert_eq!(write.values[":leaseCounter"], AttributeValue::N("5".into()));
-    }
-
-    #[test]
-    fn taking_counts_a_switch_only_when_another_owner_is_replaced() {
-        let take = Transition::Take { worker: "b".into() };
-        assert_eq!(take.apply(&lease()).owner_switches, 1);
-        assert_eq!(take.apply(&Lease { owner: None, ..lease() }).owner_switches, 0);
-        assert_eq!(take.apply(&Lease { owner: Some("b".into()), ..lease() }).owner_switches, 0);
-    }
-
-    #[test]
-    fn a_checkpoint_clears_switches_and_pending_state() {
-        let checkpoint = Checkpoint::parse("77", 0).unwrap();
-        let write =
-            Transition::Checkpoint(checkpoint).write(&Lease { owner_switches: 3, ..lease() });
-        assert_eq!(
-            write.update,
-            "SET checkpoint = :checkpoint, checkpointSubSequenceNumber = :checkpointSubSequenceNumber, \
-             leaseCounter = :leaseCounter, ownerSwitchesSinceCheckpoint = :ownerSwitchesSinceCheckpoint \
-             REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState"
-        );
-        assert_eq!(write.values[":ownerSwitchesSinceCheckpoint"], AttributeValue::N("0".into()));
-    }
-
-    #[test]
-    fn giving_up_removes_the_owner_and_moves_the_counter() {
-        let write = Transition::Evict.write(&lease());
-        assert_eq!(write.update, "SET leaseCounter = :leaseCounter REMOVE leaseOwner");
-        assert_eq!(Transition::Evict.apply(&lease()).owner, None);
-    }
-
-    #[test]
-    fn only_our_own_write_is_taken_for_ours() {
-        let seen = lease();
-        for transition in [
-            Transition::Renew,
-            Transition::Take { worker: "b".into() },
-            Transition::Checkpoint(Checkpoint::ShardEnd),
-            Transition::Evict,
-        ] {
-            let after = transition.apply(&seen);
-            assert!(transition.has_happened(&seen, &after), "{transition:?}");
-            let other = Lease { owner: Some("c".into()), ..after.clone() };
-            assert!(!transition.has_happened(&seen, &other), "{transition:?}");
-            let later = Lease { counter: after.counter + 1, ..after };
-            assert!(!transition.has_happened(&seen, &later), "{transition:?}");
-        }
-    }
-}
+mod tests;
