@@ -125,6 +125,8 @@ pub(crate) enum What {
     Told(Who),
     /// `run` could not begin.
     BuildFailed(Who, String),
+    /// `run` came to an end of its own.
+    RunFailed(Who, String),
     /// The process does not run for so many milliseconds.
     Stands(Who, Standstill, u64),
     /// It runs again.

@@ -51,7 +51,7 @@ impl Knobs {
 
 const NOTHING: Knobs = Knobs {
     name: "nothing",
-    taking: true,
+    taking: false,
     reshards: 0,
     leaves: 0,
     kills: 0,
@@ -72,7 +72,7 @@ const NOTHING: Knobs = Knobs {
 };
 
 /// The scenarios: seed `n` runs number `n` modulo their count.
-pub(crate) const SCENARIOS: [Knobs; 14] = [
+pub(crate) const SCENARIOS: [Knobs; 15] = [
     Knobs { name: "steady", ..NOTHING },
     Knobs { name: "resharding", reshards: 5, ..NOTHING },
     Knobs { name: "rolling restart", leaves: 4, reshards: 1, ..NOTHING },
@@ -102,6 +102,7 @@ pub(crate) const SCENARIOS: [Knobs; 14] = [
         leaves: 2,
         ..NOTHING
     },
+    Knobs { name: "taking, as in KCL 2.x", taking: true, leaves: 2, kills: 1, reshards: 2, ..NOTHING },
     Knobs {
         name: "everything",
         reshards: 3,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_types::SdkConfig;
 use aws_sdk_dynamodb::config::retry::RetryPartition;
-use kcl::{Batch, Consumer, Failure, Processor, Record, Settings};
+use aws_smithy_async::time::TimeSource as _;
+use aws_types::SdkConfig;
+use kcl::{Batch, Consumer, Failure, Mode, Processor, Record, Settings};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ use crate::life::Life;
 use crate::scenario::Knobs;
 use crate::table::LEASES;
 use crate::weather::Weather;
+use crate::world::Hour;
 
 /// Name of the stream.
 pub(crate) const STREAM: &str = "events";
@@ -29,10 +31,12 @@ pub(crate) struct Start {
     pub(crate) weather: Weather,
     pub(crate) knobs: Knobs,
     pub(crate) config: SdkConfig,
+    pub(crate) hour: Hour,
 }
 
-fn settings(worker: String) -> Settings {
+fn settings(worker: String, knobs: &Knobs) -> Settings {
     Settings {
+        mode: if knobs.taking { Mode::Compat2x } else { Mode::Native },
         failover: FAILOVER,
         drain: Duration::from_secs(5),
         renewal_thread: false,
@@ -53,10 +57,17 @@ pub(crate) async fn main(start: Start, stop: CancellationToken) {
     let kinesis = aws_sdk_kinesis::Client::from_conf(kinesis);
     let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb);
     while !stop.is_cancelled() {
-        let settings = settings(life.who.name());
+        let settings = settings(life.who.name(), &start.knobs);
         let handler = Handler(start.clone());
         match Consumer::build(kinesis.clone(), dynamodb.clone(), settings, handler).await {
-            Ok(consumer) => return consumer.run(stop).await,
+            Ok(consumer) => {
+                let hour = start.hour.clone();
+                let run = consumer.with_clock(move || hour.now()).run(stop).await;
+                if let Err(error) = run {
+                    life.record(What::RunFailed(life.who, error.to_string()));
+                }
+                return;
+            }
             Err(error) => {
                 life.record(What::BuildFailed(life.who, error.to_string()));
                 sleep(RESTART_PAUSE).await;

@@ -55,7 +55,7 @@ pub(crate) struct World {
 
 /// The world's time as the SDK asks for it.
 #[derive(Clone, Debug)]
-struct Hour(Clock);
+pub(crate) struct Hour(Clock);
 
 impl aws_smithy_async::time::TimeSource for Hour {
     fn now(&self) -> SystemTime {
@@ -224,12 +224,12 @@ impl World {
         let drift = if self.knobs.drift { self.dice.i64(-30..=30) } else { 0 };
         let (weather, table, aws, knobs) =
             (self.weather.clone(), self.table.clone(), self.aws.clone(), self.knobs);
-        let clock = self.clock.clone();
+        let hour = Hour(self.clock.clone());
         let seed = self.dice.u64(..);
         let process = Process::start(who, &self.recorder, seed, drift, move |life, stop| {
             let wire = Wire { life: life.clone(), weather: weather.clone(), table };
-            let config = config(&aws, wire, &clock);
-            worker::main(Start { life, weather, knobs, config }, stop)
+            let config = config(&aws, wire, &hour);
+            worker::main(Start { life, weather, knobs, config, hour }, stop)
         });
         self.fleet.push(process);
     }
@@ -391,10 +391,10 @@ impl World {
     }
 }
 
-fn config(aws: &LocalAws, wire: Wire, clock: &Clock) -> SdkConfig {
+fn config(aws: &LocalAws, wire: Wire, hour: &Hour) -> SdkConfig {
     let client = wire.http_client(aws.http_client());
     let config = aws.sdk_config().into_builder().http_client(client);
-    config.time_source(Hour(clock.clone())).build()
+    config.time_source(hour.clone()).build()
 }
 
 fn start(shard: &Shard) -> u128 {

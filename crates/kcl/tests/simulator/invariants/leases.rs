@@ -28,13 +28,12 @@ pub(super) fn a_checkpoint_never_moves_back(history: &[Entry]) -> Result<(), Str
     Ok(())
 }
 
-/// Every write that changes an owner or a checkpoint moves the counter up, and none moves it down: it is what
-/// all other writers rely on.
+/// Every write that changes who holds a lease or its checkpoint moves the counter up, and none moves it down:
+/// it is what all other writers rely on. Asking for a lease changes only who is next.
 pub(super) fn the_counter_grows_with_every_change(history: &[Entry]) -> Result<(), String> {
     for entry in history {
         let What::Row { before: Some(before), after: Some(after), .. } = &entry.what else { continue };
-        let of = |row: &Row| (row.owner.clone(), row.checkpoint_owner.clone(), row.mark.clone());
-        let changed = of(before) != of(after);
+        let changed = before.holder() != after.holder() || before.mark != after.mark;
         if after.counter < before.counter || (changed && after.counter == before.counter) {
             return Err(format!("{entry}"));
         }
@@ -226,6 +225,12 @@ mod tests {
         assert!(counts(2, 1, Mark::Start).is_err());
         assert_eq!(counts(1, 1, Mark::Start), Ok(()), "a note of children leaves the counter");
         assert_eq!(counts(1, 2, Mark::End), Ok(()));
+        let asked = Row { checkpoint_owner: Some(A.name()), ..row(Some(B), 1, Mark::Start) };
+        let held = row(Some(A), 1, Mark::Start);
+        let ask = changed(B, held.clone(), asked.clone());
+        assert_eq!(the_counter_grows_with_every_change(&ask), Ok(()));
+        let given = Row { checkpoint_owner: None, ..asked.clone() };
+        assert!(the_counter_grows_with_every_change(&changed(A, asked, given)).is_err());
     }
 
     #[test]
