@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// The fields by which an event is routed, borrowed from its bytes.
 ///
 /// The reader parses this and passes the bytes on as they came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
     /// The event's JSON text.
     pub json: &'a str,

@@ -1,8 +1,8 @@
 //! What becomes of the records of a batch.
 
 use event::{Header, Malformed};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kcl::{Batch, Failure, PartitionKey, Processor, Record};
+use futures_util::{StreamExt as _, stream};
+use kcl::{Batch, Failure, PartitionKey, Position, Processor, Record};
 use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
@@ -22,62 +22,109 @@ pub(crate) struct Carrier {
 }
 
 /// The records of a batch, told apart.
+#[derive(Default)]
 struct Sorted<'a> {
     records: Vec<&'a Record>,
     headers: Vec<Header<'a>>,
     unfit: Vec<(&'a Record, Reason)>,
 }
 
+/// What is left of a batch to do again.
+#[derive(Default)]
+struct Left {
+    positions: Vec<Position>,
+    reason: String,
+}
+
 impl Processor for Carrier {
     async fn process(&self, batch: &Batch) -> Result<(), Failure> {
         let mut sorted = sort(&batch.records);
-        let refused = self.publish(&sorted).await?;
-        self.metrics.published(sorted.headers.len() - refused.len());
+        let (refused, mut left) = self.publish(&sorted).await;
+        self.metrics.published(sorted.headers.len() - refused.len() - left.positions.len());
         sorted.unfit.extend(refused);
         for (record, reason) in &sorted.unfit {
-            let position = record.position.to_string();
-            let origin = [
-                ("shard", &*batch.shard.id),
-                ("sequence_number", position.as_str()),
-                ("partition_key", record.partition_key.as_ref().map_or("", PartitionKey::as_str)),
-            ];
-            let put = self.quarantine.put(&record.data, reason, &origin).await;
-            put.map_err(|error| Failure::retry(chassis::explain(&error)))?;
-            self.metrics.quarantined(reason.kind);
-            warn!(
-                shard = &*batch.shard.id,
-                sequence_number = position,
-                reason = reason.text,
-                "quarantined a record"
-            );
+            if let Err(error) = self.put_away(&batch.shard.id, record, reason).await {
+                left.positions.push(record.position);
+                left.reason = chassis::explain(&error);
+            }
         }
         let (shard, behind_ms) = (&*batch.shard.id, batch.millis_behind_latest);
-        info!(shard, records = batch.records.len(), behind_ms, "carried a batch");
-        Ok(())
+        if left.positions.is_empty() {
+            info!(shard, records = batch.records.len(), behind_ms, "carried a batch");
+            return Ok(());
+        }
+        Err(Failure::partial(left.positions, left.reason))
     }
 }
 
 impl Carrier {
-    /// Publishes every fit record, and returns those that SNS refused.
-    async fn publish<'a>(&self, sorted: &Sorted<'a>) -> Result<Vec<(&'a Record, Reason)>, Failure> {
-        let sizes: Vec<_> = sorted.headers.iter().map(pack::size).collect();
-        let requests = pack::runs(&sizes).into_iter().map(async |run| {
-            let refused = self.publisher.publish(&sorted.headers[run.clone()]).await;
-            let refused = refused.map_err(|error| Failure::retry(error.to_string()))?;
-            let refused = refused.into_iter().map(|refused| {
+    /// Publishes every fit record: those that SNS refused, and those that it did not take for now.
+    async fn publish<'a>(&self, sorted: &Sorted<'a>) -> (Vec<(&'a Record, Reason)>, Left) {
+        let keys = sorted.records.iter().map(|record| record.partition_key.as_ref());
+        let keys: Vec<_> = keys.map(|key| key.map(PartitionKey::as_str)).collect();
+        let groups = pack::groups(&keys, REQUESTS_MAX).into_iter();
+        let groups = groups.map(async |group| self.publish_in_order(sorted, &group).await);
+        let mut groups = stream::iter(groups).buffer_unordered(REQUESTS_MAX);
+        let (mut refused, mut left) = (Vec::new(), Left::default());
+        while let Some((group_refused, group_left)) = groups.next().await {
+            refused.extend(group_refused);
+            if !group_left.positions.is_empty() {
+                left.positions.extend(group_left.positions);
+                left.reason = group_left.reason;
+            }
+        }
+        (refused, left)
+    }
+
+    /// Publishes records one request after the other. Once a request leaves something, what follows waits with
+    /// it: it may be of the same key.
+    async fn publish_in_order<'a>(
+        &self,
+        sorted: &Sorted<'a>,
+        group: &[usize],
+    ) -> (Vec<(&'a Record, Reason)>, Left) {
+        let headers: Vec<_> = group.iter().map(|&index| sorted.headers[index].clone()).collect();
+        let sizes: Vec<_> = headers.iter().map(pack::size).collect();
+        let (mut refused, mut left) = (Vec::new(), Left::default());
+        for run in pack::runs(&sizes) {
+            let record = |index: usize| sorted.records[group[run.start + index]];
+            if !left.positions.is_empty() {
+                left.positions.extend((0..run.len()).map(|index| record(index).position));
+                continue;
+            }
+            let attempt = self.publisher.publish(&headers[run.clone()]).await;
+            refused.extend(attempt.refused.into_iter().map(|refused| {
                 let reason = Reason { kind: "refused_by_sns", text: refused.reason };
-                (sorted.records[run.start + refused.index], reason)
-            });
-            Ok(refused.collect::<Vec<_>>())
-        });
-        let refused: Vec<_> =
-            stream::iter(requests).buffer_unordered(REQUESTS_MAX).try_collect().await?;
-        Ok(refused.into_iter().flatten().collect())
+                (record(refused.index), reason)
+            }));
+            left.positions.extend(attempt.left.iter().map(|&index| record(index).position));
+            left.reason = format!("SNS did not accept some events: {}", attempt.last_error);
+        }
+        (refused, left)
+    }
+
+    async fn put_away(
+        &self,
+        shard: &str,
+        record: &Record,
+        reason: &Reason,
+    ) -> Result<(), quarantine::Error> {
+        let position = record.position.to_string();
+        let origin = [
+            ("shard", shard),
+            ("sequence_number", position.as_str()),
+            ("partition_key", record.partition_key.as_ref().map_or("", PartitionKey::as_str)),
+        ];
+        self.quarantine.put(&record.data, reason, &origin).await?;
+        self.metrics.quarantined(reason.kind);
+        let reason = &reason.text;
+        warn!(shard, sequence_number = position, reason, "quarantined a record");
+        Ok(())
     }
 }
 
 fn sort(records: &[Record]) -> Sorted<'_> {
-    let mut sorted = Sorted { records: Vec::new(), headers: Vec::new(), unfit: Vec::new() };
+    let mut sorted = Sorted::default();
     for record in records {
         match Header::parse(&record.data) {
             Ok(header) if pack::size(&header) > pack::BYTES_MAX => {

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::metrics::Metrics;
 use crate::pack::ENTRIES_MAX;
 
-/// Attempts before the whole batch is given back to be offered again: some seconds of trying.
+/// Attempts before what is left is given back, to be handed over again: some seconds of trying.
 const ATTEMPTS_MAX: u32 = 6;
 const RETRY_LEAST: Duration = Duration::from_millis(50);
 
@@ -34,47 +34,32 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
 }
 
-/// SNS could not be made to take everything for now.
-#[derive(Debug, thiserror::Error)]
-#[error("SNS accepted {accepted} of {entries} events after {ATTEMPTS_MAX} attempts: {last}")]
-pub(crate) struct NotAccepted {
-    accepted: usize,
-    entries: usize,
-    last: String,
-}
-
-/// What a request, or the part of it that is left, came to.
-#[derive(Default)]
-struct Attempt {
-    /// Entries to send again.
-    left: Vec<usize>,
-    refused: Vec<Refused>,
-    last_error: String,
+/// What a request, or the part of it that is left, came to. What is in neither list was accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    /// Entries that were neither accepted nor refused.
+    pub(crate) left: Vec<usize>,
+    pub(crate) refused: Vec<Refused>,
+    pub(crate) last_error: String,
 }
 
 impl Publisher {
-    /// Publishes at most ten events, and returns those that SNS refused for good.
-    ///
-    /// # Errors
-    /// [`NotAccepted`], when some were neither accepted nor refused.
-    pub(crate) async fn publish(&self, events: &[Header<'_>]) -> Result<Vec<Refused>, NotAccepted> {
+    /// Publishes at most ten events, trying again for some seconds what SNS did not accept at first.
+    pub(crate) async fn publish(&self, events: &[Header<'_>]) -> Attempt {
         self.metrics.batch_fill.observe(ratio(events.len()));
-        let mut left: Vec<_> = (0..events.len()).collect();
-        let mut refused = Vec::new();
-        let mut last = String::new();
+        let mut result = Attempt { left: (0..events.len()).collect(), ..Attempt::default() };
         for attempt in 0..ATTEMPTS_MAX {
-            let outcome = self.attempt(events, &left).await;
-            (left, last) = (outcome.left, outcome.last_error);
-            refused.extend(outcome.refused);
-            if left.is_empty() {
-                return Ok(refused);
+            let outcome = self.attempt(events, &result.left).await;
+            (result.left, result.last_error) = (outcome.left, outcome.last_error);
+            result.refused.extend(outcome.refused);
+            if result.left.is_empty() {
+                break;
             }
-            self.metrics.retried("entry", left.len());
+            self.metrics.retried("entry", result.left.len());
             let ceiling = RETRY_LEAST * 2u32.pow(attempt);
             sleep(ceiling.mul_f64(0.5 + fastrand::f64())).await;
         }
-        let accepted = events.len() - left.len() - refused.len();
-        Err(NotAccepted { accepted, entries: events.len(), last })
+        result
     }
 
     async fn attempt(&self, events: &[Header<'_>], left: &[usize]) -> Attempt {

@@ -3,5 +3,6 @@
 
 mod basics;
 mod handover;
+mod positions;
 mod starved;
 mod world;

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use kcl::{Batch, Consumer, Error, Failure, Lease, Processor, Settings, Status};
@@ -136,6 +139,26 @@ impl World {
         let stop = CancellationToken::new();
         let status = consumer.status();
         Worker { running: tokio::spawn(consumer.run(stop.clone())), status, stop }
+    }
+
+    /// As another library would have made it.
+    pub(crate) async fn make_lease_table(&self) {
+        let key = |name: &str| {
+            KeySchemaElement::builder().attribute_name(name).key_type(KeyType::Hash).build()
+        };
+        let attribute = AttributeDefinition::builder()
+            .attribute_name("leaseKey")
+            .attribute_type(ScalarAttributeType::S)
+            .build();
+        let table = self.dynamodb.create_table().table_name("leases");
+        let table = table.billing_mode(BillingMode::PayPerRequest);
+        let table = table.key_schema(key("leaseKey").unwrap());
+        table.attribute_definitions(attribute.unwrap()).send().await.unwrap();
+    }
+
+    pub(crate) async fn put_lease(&self, lease: &Lease) {
+        let put = self.dynamodb.put_item().table_name("leases");
+        put.set_item(Some(lease.encode())).send().await.unwrap();
     }
 
     pub(crate) async fn leases(&self) -> Vec<Lease> {
