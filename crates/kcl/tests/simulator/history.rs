@@ -101,6 +101,13 @@ pub(crate) enum Death {
     BeforeReply,
 }
 
+impl Death {
+    /// A crash at one of the two moments of a request.
+    pub(crate) fn any(dice: &mut fastrand::Rng) -> Self {
+        if dice.bool() { Self::BeforeRequest } else { Self::BeforeReply }
+    }
+}
+
 /// How a process is kept from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standstill {
@@ -160,8 +167,63 @@ pub(crate) struct Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9.3} {:?}", f64::from(u32::try_from(self.at_ms).unwrap_or(u32::MAX)) / 1e3, self.what)
+        write!(f, "{:>3}.{:03} ", self.at_ms / 1000, self.at_ms % 1000)?;
+        match &self.what {
+            What::Row { who, shard, before, after, sent_ms } => {
+                let row = |row: &Option<Row>| row.as_ref().map_or("none".to_owned(), Row::to_string);
+                let (before, after) = (row(before), row(after));
+                write!(f, "{who} wrote {shard}: {before} -> {after}, sent at its {sent_ms} ms")
+            }
+            What::Begun { who, call, shard, fence, records, local_ms } => {
+                let numbers = numbers(records);
+                write!(f, "{who} begins call {call} of {shard} with {numbers}, fence {fence}, at its {local_ms} ms")
+            }
+            What::Done { who, call, shard, done: Done::Accepted(records) } => {
+                write!(f, "{who} accepts {} in call {call} of {shard}", numbers(records))
+            }
+            What::Done { who, call, shard, done } => {
+                write!(f, "{who} ends call {call} of {shard}: {done:?}")
+            }
+            What::Put { shard, record: Numbered { number, key, place } } => {
+                write!(f, "put {number} of key {key} into {shard} at {place}")
+            }
+            What::Request { who, number, operation, fate } => {
+                write!(f, "{who} request {number} {operation}: {fate}")
+            }
+            other => write!(f, "{other:?}"),
+        }
     }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = self.owner.as_deref().unwrap_or("nobody");
+        write!(f, "[{owner} #{}", self.counter)?;
+        if let Some(holder) = &self.checkpoint_owner {
+            write!(f, " from {holder}")?;
+        }
+        match &self.mark {
+            Mark::Start => write!(f, " at its start]"),
+            Mark::At(place) => write!(f, " at {place}]"),
+            Mark::End => write!(f, " ended]"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The digits in which the records of one shard differ.
+        let from = self.sequence.len().saturating_sub(32);
+        let to = self.sequence.len().saturating_sub(16);
+        write!(f, "…{}", &self.sequence[from..to])?;
+        if self.sub_sequence > 0 { write!(f, "/{}", self.sub_sequence) } else { Ok(()) }
+    }
+}
+
+fn numbers(records: &[Numbered]) -> String {
+    let numbers: Vec<_> =
+        records.iter().map(|Numbered { number, key, .. }| format!("{number}({key})")).collect();
+    numbers.join(" ")
 }
 
 /// A run's history.

@@ -30,6 +30,7 @@ mod wire;
 mod worker;
 mod world;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use history::History;
@@ -60,28 +61,74 @@ fn complaint(seed: u64, history: &History) -> Option<String> {
         .then(|| format!("seed {seed} ({}):\n  {}\n  {again}", knobs.name, broken.join("\n  ")))
 }
 
+/// What a series of seeds came to.
+#[derive(Default)]
+struct Series {
+    seeds: u64,
+    entries: usize,
+    repeated: usize,
+    slowest: Option<(u64, u64)>,
+    complaints: Vec<(u64, String)>,
+}
+
+impl Series {
+    fn add(&mut self, seed: u64, history: &History) {
+        self.seeds += 1;
+        self.entries += history.len();
+        self.repeated += invariants::duplicates(history);
+        self.slowest = self.slowest.max(invariants::settling_ms(history).map(|ms| (ms, seed)));
+        self.complaints.extend(complaint(seed, history).map(|complaint| (seed, complaint)));
+    }
+
+    fn join(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.entries += other.entries;
+        self.repeated += other.repeated;
+        self.slowest = self.slowest.max(other.slowest);
+        self.complaints.extend(other.complaints);
+    }
+}
+
+/// Runs seeds from [`FIRST`] on, on all processors: a run is at home in one thread and shares nothing.
+fn run_series(goes_on: impl Fn(u64) -> bool + Sync) -> Series {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut series = Series::default();
+        loop {
+            let done = next.fetch_add(1, Relaxed);
+            if !goes_on(done) {
+                return series;
+            }
+            series.add(FIRST + done, &world::run(FIRST + done));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut all = Series::default();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| all.join(thread.join().unwrap()));
+    });
+    all.complaints.sort_unstable();
+    all
+}
+
 #[test]
 fn many_seeds_keep_every_invariant() {
     let elapsed = stopwatch();
     let least = scenario::SCENARIOS.len() as u64;
     let wanted = asked("KCL_SIM_SEEDS");
-    let goes_on = |done: u64| match wanted {
+    let series = run_series(|done| match wanted {
         Some(wanted) => done < wanted,
         None => done < least || elapsed() < BUDGET,
-    };
-    let (mut done, mut entries, mut repeated, mut complaints) = (0, 0, 0, Vec::new());
-    while goes_on(done) {
-        let history = world::run(FIRST + done);
-        complaints.extend(complaint(FIRST + done, &history));
-        entries += history.len();
-        repeated += invariants::duplicates(&history);
-        done += 1;
-    }
-    let failed = complaints.len();
+    });
+    let Series { seeds, entries, repeated, slowest, complaints } = series;
     println!(
-        "{done} seeds from {FIRST} in {:?}, {failed} failed; {entries} entries, {repeated} records twice",
-        elapsed()
+        "{seeds} seeds from {FIRST} in {:?}: {} failed, {entries} entries, {repeated} records twice, \
+         slowest to settle {slowest:?} (ms, seed)",
+        elapsed(),
+        complaints.len(),
     );
+    let complaints: Vec<_> = complaints.into_iter().map(|(_, complaint)| complaint).collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 

@@ -162,7 +162,7 @@ pub(crate) fn plan(knobs: &Knobs, seconds: u64, dice: &mut fastrand::Rng) -> Vec
     add(knobs.crashes, dice, &|dice| Action::Crash {
         worker: dice.u32(..),
         after: dice.u64(0..40),
-        moment: if dice.bool() { Death::BeforeRequest } else { Death::BeforeReply },
+        moment: Death::any(dice),
     });
     let stand = |how| {
         move |dice: &mut fastrand::Rng| {

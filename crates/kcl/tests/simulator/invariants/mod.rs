@@ -28,6 +28,12 @@ pub(crate) fn duplicates(history: &[Entry]) -> usize {
     records::duplicates(history)
 }
 
+/// How long after the last fault everything had come right.
+pub(crate) fn settling_ms(history: &[Entry]) -> Option<u64> {
+    let at = |what: &What| history.iter().find(|entry| entry.what == *what).map(|entry| entry.at_ms);
+    Some(at(&What::Settled)? - at(&What::Calm)?)
+}
+
 /// What is wrong with a history. In a gentle run nothing may come twice.
 pub(crate) fn broken(history: &[Entry], gentle: bool) -> Vec<String> {
     let complain = |(name, holds): &(&str, Invariant)| {
