@@ -12,22 +12,31 @@
 //! It knows no JSON, SNS or SQS. Deliberately absent as yet: graceful hand-over while balancing, enhanced
 //! fan-out, KPL de-aggregation, acknowledgement per record.
 
+mod backoff;
 pub mod balance;
+mod budget;
 mod checkpoint;
 mod clock;
 mod consumer;
+mod delivery;
+mod each;
 mod error;
 pub mod lease;
 mod metrics;
+#[cfg_attr(not(test), expect(dead_code, reason = "the consumer is to call it"))]
+mod participant;
 mod processor;
 mod record;
 mod retrieval;
 mod settings;
 mod shard_task;
 pub mod shards;
+mod stream;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, Position, SequenceNumber};
 pub use consumer::{Consumer, Status};
+pub use delivery::Progress;
+pub use each::{Each, each};
 pub use error::Error;
 pub use lease::{HashRange, InvalidLease, Lease};
 pub use metrics::{Access, Api, Fate, Got, Look, Loss, Metrics, NoMetrics};
@@ -36,3 +45,4 @@ pub use record::{PartitionKey, Record};
 pub use settings::{
     Attempts, Balance, InitialPosition, Lanes, Mode, OutsideShard, Retrieval, Settings,
 };
+pub use stream::{Deliveries, RecordDelivery, ToStream, stream};

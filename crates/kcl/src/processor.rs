@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Position;
+use crate::delivery::Progress;
 use crate::record::Record;
 
 /// Records of one shard, in the order of the shard.
@@ -112,6 +113,20 @@ pub trait Processor: Send + Sync + 'static {
     /// # Errors
     /// [`Failure`], and the records it covers come again.
     fn process(&self, batch: &Batch) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// As [`Processor::process`], for who knows of single records that they are safe before all of the batch
+    /// is: `progress` takes them, and the checkpoint moves within the batch. This is what a consumer calls;
+    /// unless implemented it calls [`Processor::process`].
+    ///
+    /// # Errors
+    /// [`Failure`], and the records it covers come again, but for those that `progress` took.
+    fn process_with(
+        &self,
+        batch: &Batch,
+        _progress: &Progress,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        self.process(batch)
+    }
 
     /// Puts away records that failed too often or grew too old, by [`crate::Attempts`]. Only `Ok` lets the
     /// checkpoint pass them. Without an implementation they are tried for ever.

@@ -10,12 +10,16 @@ use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput}
 use aws_sdk_kinesis::types::{ChildShard, HashKeyRange, ShardIteratorType};
 use bytes::Bytes;
 
+use crate::backoff::backoff;
+use crate::budget::{Budget, Permit};
 use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
 use crate::error::Error;
 use crate::lease::{HashRange, Lease};
+use crate::metrics::Metrics;
 use crate::record::{PartitionKey, Record};
 use crate::settings::Settings;
 use crate::shards::Shard;
+use tokio::time::{Instant, sleep_until};
 
 /// Where an iterator is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,7 @@ pub(crate) enum Start {
     TrimHorizon,
     AtTimestamp(SystemTime),
     After(SequenceNumber),
+    At(SequenceNumber),
 }
 
 /// One answer of Kinesis.
@@ -56,7 +61,7 @@ impl Start {
     /// Where to go on after a lease's checkpoint, or where to begin.
     pub(crate) fn from(lease: &Lease) -> Self {
         match (lease.checkpoint, lease.initial_at) {
-            (Checkpoint::At(position), _) => Self::After(position.sequence),
+            (Checkpoint::At(position), _) => Self::At(position.sequence),
             (Checkpoint::AtTimestamp | Checkpoint::Latest, Some(at)) => {
                 Self::AtTimestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(at))
             }
@@ -109,6 +114,9 @@ impl ShardReader {
             Start::AtTimestamp(at) => {
                 open.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp((*at).into())
             }
+            Start::At(sequence) => open
+                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+                .starting_sequence_number(sequence.to_string()),
             Start::After(sequence) => open
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(sequence.to_string()),
@@ -179,6 +187,64 @@ impl ShardReader {
     }
 }
 
+/// A page and its part of the byte budget.
+pub(crate) struct Page {
+    pub(crate) records: Vec<Record>,
+    pub(crate) permit: Permit,
+    pub(crate) millis_behind_latest: u64,
+    pub(crate) end: Option<Vec<Shard>>,
+}
+
+/// Reads one shard in order.
+pub(crate) struct Source {
+    reader: ShardReader,
+    budget: Budget,
+    interval: Duration,
+    next_read: Instant,
+    failures: u32,
+}
+
+const READ_BYTES_MAX: usize = 10 << 20;
+
+impl Source {
+    pub(crate) fn open(
+        kinesis: Client,
+        settings: &Arc<Settings>,
+        budget: Budget,
+        _metrics: Arc<dyn Metrics>,
+        shard: Arc<str>,
+        start: Start,
+        _consumer_arn: Option<Arc<str>>,
+    ) -> Self {
+        let reader = ShardReader::new(kinesis, settings, shard, start);
+        let interval = settings.read_interval;
+        Self { reader, budget, interval, next_read: Instant::now(), failures: 0 }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Page, Error> {
+        loop {
+            sleep_until(self.next_read).await;
+            let mut permit = self.budget.reserve(READ_BYTES_MAX).await;
+            self.next_read = Instant::now() + self.interval;
+            match self.reader.read().await {
+                Ok(read) => {
+                    self.failures = 0;
+                    permit.shrink(read.records.iter().map(|record| record.data.len()).sum());
+                    let Read { records, millis_behind_latest, end } = read;
+                    return Ok(Page { records, permit, millis_behind_latest, end });
+                }
+                Err(NoRead::Reopen) => self.next_read = Instant::now(),
+                Err(NoRead::Pause(error)) => {
+                    let (least, most) = (Duration::from_millis(100), Duration::from_secs(1));
+                    self.next_read = Instant::now() + backoff(self.failures, least, most);
+                    self.failures += 1;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 /// Every shard that the stream still has.
 pub(crate) async fn list(kinesis: &Client, stream: &str) -> Result<Vec<Shard>, Error> {
     let mut shards = Vec::new();
@@ -231,10 +297,4 @@ impl From<&ChildShard> for Shard {
 fn hash_range(range: &HashKeyRange) -> Option<HashRange> {
     let start = range.starting_hash_key.parse().ok()?;
     Some(HashRange { start, end: range.ending_hash_key.parse().ok()? })
-}
-
-/// Pause before attempt `attempt`, counted from 0: full jitter over a doubling that ends at `most`.
-pub(crate) fn backoff(attempt: u32, least: Duration, most: Duration) -> Duration {
-    let ceiling = most.min(least * 2u32.saturating_pow(attempt.min(16)));
-    least.min(ceiling) + ceiling.mul_f64(fastrand::f64())
 }

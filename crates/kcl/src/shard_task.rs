@@ -1,74 +1,90 @@
-//! One shard, from its checkpoint to its end: read, hand over, save the place.
+//! One shard, from its checkpoint to its end: read, deliver, save the place.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::checkpoint::{Checkpoint, Position, SequenceNumber};
+use crate::backoff::backoff;
+use crate::budget::{Budget, Permit};
+use crate::checkpoint::{Checkpoint, Position};
+use crate::clock::Now;
 use crate::consumer::{Consumer, End};
+use crate::delivery::{Delivery, Drained, Offer};
+use crate::error::Error;
 use crate::lease::Lease;
 use crate::lease::held::{HeldLease, NotWritten};
 use crate::lease::table::LeaseTable;
 use crate::lease::transition::Transition;
 use crate::metrics::Metrics;
-use crate::processor::{Batch, Ended, Failure, Processor, ShardContext};
-use crate::retrieval::{NoRead, Read, ShardReader, Start, backoff};
+use crate::processor::{Ended, Processor, ShardContext};
+use crate::retrieval::{self, Page, Source, Start};
 use crate::settings::Settings;
 use crate::shards::Shard;
 
-/// The most that one read returns, in bytes: the room to have before asking.
-const READ_BYTES_MAX: usize = 10 << 20;
-/// Permits of the byte budget stand for this many bytes each, so that their number fits.
-pub(crate) const BUDGET_UNIT: usize = 1 << 10;
-/// Room for one read at the least: 10 MB and a little.
-const BYTES_IN_FLIGHT_LEAST: usize = 11 << 20;
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// What the tasks of all shards share.
 pub(crate) struct Resources<P> {
-    kinesis: aws_sdk_kinesis::Client,
-    table: LeaseTable,
-    processor: Arc<P>,
-    budget: Arc<Semaphore>,
-    settings: Arc<Settings>,
-    metrics: Arc<dyn Metrics>,
-}
-
-impl<P> Resources<P> {
-    pub(crate) fn new(consumer: &Consumer<P>, table: LeaseTable) -> Self {
-        let units = consumer.settings.bytes_in_flight_max.max(BYTES_IN_FLIGHT_LEAST) / BUDGET_UNIT;
-        Self {
-            kinesis: consumer.kinesis.clone(),
-            table,
-            processor: consumer.processor.clone(),
-            budget: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-            settings: consumer.settings.clone(),
-            metrics: consumer.metrics.clone(),
-        }
-    }
+    pub(crate) kinesis: aws_sdk_kinesis::Client,
+    pub(crate) table: LeaseTable,
+    pub(crate) processor: Arc<P>,
+    pub(crate) budget: Budget,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Arc<dyn Metrics>,
+    pub(crate) now: Now,
+    pub(crate) consumer_arn: Option<Arc<str>>,
 }
 
 /// Everything that reading one shard takes.
 pub(crate) struct ShardTask<P> {
     shard: ShardContext,
-    reader: ShardReader,
+    /// Up to where the lease says that all is done.
+    resume: Option<Position>,
+    saved: Saved,
     held: HeldLease,
+    delivery: Delivery<Permit>,
     resources: Arc<Resources<P>>,
     stop: CancellationToken,
     handed_since: Option<Instant>,
 }
 
-/// What was accepted and not yet saved.
-struct Progress {
-    accepted: Option<SequenceNumber>,
-    saved_at: Instant,
+/// What was saved last, and when.
+struct Saved {
+    position: Option<Position>,
+    at: Instant,
+}
+
+/// What there is to do next.
+enum Next {
+    Page(Page),
+    NoPage(Error),
+    Save,
+    /// There is something to save, in time.
+    Moved,
+    /// Everything up to the end of the shard is settled.
+    Finish,
+    Leave(Ended),
+}
+
+impl<P> Resources<P> {
+    pub(crate) fn new(consumer: &Consumer<P>, table: LeaseTable) -> Self {
+        let (settings, metrics) = (consumer.settings.clone(), consumer.metrics.clone());
+        Self {
+            kinesis: consumer.kinesis.clone(),
+            table,
+            processor: consumer.processor.clone(),
+            budget: Budget::new(settings.bytes_in_flight_max, metrics.clone()),
+            settings,
+            metrics,
+            now: consumer.now.clone(),
+            consumer_arn: consumer.consumer_arn.clone(),
+        }
+    }
 }
 
 impl<P: Processor> ShardTask<P> {
@@ -81,161 +97,229 @@ impl<P: Processor> ShardTask<P> {
     ) -> Self {
         let lost = held.lost().clone();
         let shard = ShardContext { id: lease.key.as_str().into(), fence: lease.counter, lost };
-        let start = Start::from(lease);
-        let (kinesis, settings) = (resources.kinesis.clone(), &resources.settings);
-        let reader = ShardReader::new(kinesis, settings, shard.id.clone(), start);
-        Self { shard, reader, held, resources: resources.clone(), stop, handed_since }
+        let Resources { processor, settings, metrics, now, .. } = &**resources;
+        let resume = match lease.checkpoint {
+            Checkpoint::At(position) => Some(position),
+            _ => None,
+        };
+        Self {
+            delivery: Delivery::start(processor, &shard, settings, metrics, now),
+            resume,
+            saved: Saved { position: resume, at: Instant::now() },
+            shard,
+            held,
+            resources: resources.clone(),
+            stop,
+            handed_since,
+        }
     }
 
-    pub(crate) async fn run(self) -> End {
-        let lost = self.held.lost().clone();
-        let shard = self.shard.id.clone();
+    pub(crate) async fn run(self, start: Start) -> End {
+        let (lost, shard) = (self.held.lost().clone(), self.shard.clone());
+        let processor = self.resources.processor.clone();
+        let work = async {
+            processor.started(&shard).await;
+            self.read_to_end(start).await
+        };
         // Dropping the work is what losing a lease means: nothing it holds may reach the table any more,
         // and the next owner starts at the checkpoint.
-        let ended = tokio::select! {
+        let end = tokio::select! {
             biased;
-            () = lost.cancelled() => Ended::Lost,
-            ended = self.read_to_end() => ended,
+            () = lost.cancelled() => (Ended::Lost, None),
+            end = work => end,
         };
-        info!(shard = &*shard, ended = ?ended, "stopped reading a shard");
-        (ended, None)
+        info!(shard = &*shard.id, ended = ?end.0, "stopped reading a shard");
+        processor.ended(&shard, end.0).await;
+        end
     }
 
-    async fn read_to_end(mut self) -> Ended {
-        let mut progress = Progress { accepted: None, saved_at: Instant::now() };
-        let mut failures = 0;
-        let mut next_read = Instant::now();
-        while let Some(room) = self.turn(next_read).await {
-            next_read = Instant::now() + self.resources.settings.read_interval;
-            match self.reader.read().await {
-                Ok(mut read) => {
-                    failures = 0;
-                    if let Some(since) = self.handed_since.take() {
-                        self.resources.metrics.handed_over(since.elapsed());
-                    }
-                    let end = read.end.take();
-                    if !self.hand_over(read, room, &mut progress).await {
-                        break;
-                    }
-                    if let Some(children) = end {
-                        return self.finish(children).await;
+    async fn read_to_end(mut self, start: Start) -> End {
+        let Resources { kinesis, settings, budget, metrics, consumer_arn, .. } = &*self.resources;
+        let source = Source::open(
+            kinesis.clone(),
+            settings,
+            budget.clone(),
+            metrics.clone(),
+            self.shard.id.clone(),
+            start,
+            consumer_arn.clone(),
+        );
+        // A stream keeps the read that is under way while something else is done.
+        let pages = stream::unfold(source, async |mut source| Some((source.next().await, source)));
+        let mut pages = Box::pin(pages);
+        let mut children = None;
+        let ended = loop {
+            match self.next(&mut pages, children.is_some()).await {
+                Next::Page(mut page) => {
+                    children = page.end.take();
+                    if let Err(error) = self.deliver(page) {
+                        error!(shard = &*self.shard.id, error = %error, "read a shard out of order");
+                        break Ended::Lost; // The next to take the lease reads on from the checkpoint.
                     }
                 }
-                Err(NoRead::Reopen) => next_read = Instant::now(),
-                Err(NoRead::Pause(error)) => {
-                    next_read = Instant::now() + backoff(failures, RETRY_LEAST, RETRY_MOST);
-                    failures += 1;
+                Next::NoPage(error) => {
                     let error = &error as &dyn std::error::Error;
-                    warn!(shard = &*self.shard.id, error, failures, "could not read a shard");
+                    warn!(shard = &*self.shard.id, error, "could not read a shard");
                 }
+                Next::Save => self.save().await,
+                Next::Moved => {}
+                Next::Finish => return (self.finish(children.unwrap_or_default()).await, None),
+                Next::Leave(ended) => break ended,
             }
-            self.save(&mut progress, self.resources.settings.checkpoint_interval).await;
-        }
-        self.save(&mut progress, Duration::ZERO).await;
-        let asked = self.held.asked().is_cancelled();
-        self.held.release().await;
-        if asked { Ended::HandedOver } else { Ended::Stopped }
+        };
+        drop(pages);
+        self.leave(ended, children).await
     }
 
-    /// Waits for the next read's time, then for room for what it may return. `None` when told to stop.
-    async fn turn(&self, next_read: Instant) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(READ_BYTES_MAX / BUDGET_UNIT).unwrap_or(u32::MAX);
-        let room = async {
-            sleep_until(next_read).await;
-            self.resources.budget.clone().acquire_many_owned(units).await.ok()
+    async fn next(
+        &self,
+        pages: &mut (impl futures_util::Stream<Item = Result<Page, Error>> + Unpin),
+        at_end: bool,
+    ) -> Next {
+        let unsaved =
+            self.delivery.watermark().is_some_and(|w| Some(w.position) != self.saved.position);
+        let save_at = self.saved.at + self.resources.settings.checkpoint_interval;
+        let page = async {
+            if at_end || !self.delivery.room().await {
+                std::future::pending::<()>().await;
+            }
+            pages.next().await
         };
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => None,
-            () = self.held.asked().cancelled() => None,
-            room = room => room,
+            () = self.stop.cancelled() => Next::Leave(Ended::Stopped),
+            () = self.held.asked().cancelled() => Next::Leave(Ended::HandedOver),
+            _ = self.delivery.failed() => Next::Leave(Ended::Stopped),
+            () = sleep_until(save_at), if unsaved => Next::Save,
+            drained = self.delivery.drained(), if at_end => match drained {
+                Drained::All => Next::Finish,
+                Drained::Part | Drained::Failed => Next::Leave(Ended::Stopped),
+            },
+            _ = self.delivery.moved(self.saved.position), if !unsaved => Next::Moved,
+            page = page => match page {
+                Some(Ok(page)) => Next::Page(page),
+                Some(Err(error)) => Next::NoPage(error),
+                None => Next::Leave(Ended::Stopped),
+            },
         }
     }
 
-    /// Hands the records over until they are accepted. False when told to stop before that.
-    async fn hand_over(
-        &self,
-        read: Read,
-        mut room: OwnedSemaphorePermit,
-        progress: &mut Progress,
-    ) -> bool {
-        let Read { records, millis_behind_latest, .. } = read;
-        let Some(last) = records.last().map(|record| record.sequence_number()) else {
-            return true;
-        };
-        let bytes: usize = records.iter().map(|record| record.data.len()).sum();
-        drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(BUDGET_UNIT))));
-        let batch = Batch { shard: self.shard.clone(), records, millis_behind_latest, attempt: 0 };
-        let accepted = self.offer(&batch).await;
-        if accepted {
-            progress.accepted = Some(last);
+    /// Takes a page apart and puts its records into the lanes.
+    fn deliver(&mut self, page: Page) -> Result<(), crate::delivery::NotRising> {
+        let metrics = &self.resources.metrics;
+        if let Some(since) = self.handed_since.take() {
+            metrics.handed_over(since.elapsed());
         }
-        accepted
+        let Page { records, permit, millis_behind_latest, .. } = page;
+        metrics.behind(&self.shard.id, Duration::from_millis(millis_behind_latest));
+        self.held.carried(records.iter().map(|record| record.data.len() as u64).sum());
+        let mut unpacked = Vec::with_capacity(records.len());
+        let mut read_to = None;
+        for record in records {
+            read_to = Some(record.position);
+            unpacked.push(record);
+        }
+        // Read again from the checkpoint's record, as it may hold more than was settled.
+        let resume = self.resume;
+        unpacked.retain(|record| resume.is_none_or(|done| record.position > done));
+        let skipped_to = read_to.filter(|&position| resume.is_none_or(|done| position > done));
+        if unpacked.is_empty() && skipped_to.is_none() {
+            return Ok(());
+        }
+        self.delivery.offer(Offer {
+            records: unpacked,
+            millis_behind_latest,
+            skipped_to,
+            hold: permit,
+        })
     }
 
-    async fn offer(&self, batch: &Batch) -> bool {
-        for attempt in 0.. {
-            let offered =
-                AssertUnwindSafe(self.resources.processor.process(batch)).catch_unwind().await;
-            let retry = match offered {
-                Ok(Ok(())) => return true,
-                Ok(Err(retry)) => retry,
-                Err(_) => Failure::retry("the processor panicked"),
-            };
-            let pause = retry.after.unwrap_or_else(|| backoff(attempt, RETRY_LEAST, RETRY_MOST));
-            let (shard, records) = (&*self.shard.id, batch.records.len());
-            warn!(shard, records, attempt, reason = retry.reason, "a batch was not accepted");
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return false,
-                () = self.held.asked().cancelled() => return false,
-                () = sleep(pause) => {}
-            }
-        }
-        false
-    }
-
-    /// Saves the place, at most every `interval`. What fails for now is tried again with the next read.
-    async fn save(&self, progress: &mut Progress, interval: Duration) {
-        let Some(sequence) = progress.accepted else { return };
-        if progress.saved_at.elapsed() < interval {
+    /// Saves the place. What fails for now is tried again with the next movement.
+    async fn save(&mut self) {
+        let Some(watermark) = self.delivery.watermark() else { return };
+        self.saved.at = Instant::now();
+        if Some(watermark.position) == self.saved.position {
             return;
         }
-        let position = Position { sequence, sub_sequence: 0 };
-        if self.held.checkpoint(Checkpoint::At(position)).await.is_ok() {
-            *progress = Progress { accepted: None, saved_at: Instant::now() };
+        if self.held.checkpoint(Checkpoint::At(watermark.position)).await.is_ok() {
+            self.saved.position = Some(watermark.position);
+            let age =
+                watermark.arrived_at.and_then(|at| (self.resources.now)().duration_since(at).ok());
+            if let Some(age) = age {
+                self.resources.metrics.checkpoint_age(&self.shard.id, age);
+            }
         }
+    }
+
+    /// Finishes what is under way, saves the place and gives the lease away.
+    async fn leave(mut self, ended: Ended, children: Option<Vec<Shard>>) -> End {
+        self.delivery.stop_retrying();
+        let drained = timeout(self.resources.settings.drain, self.delivery.drained()).await;
+        let failure = self.delivery.stopped_by();
+        match (drained, children) {
+            (Ok(Drained::All), Some(children)) => return (self.finish(children).await, failure),
+            (Err(_), _) => {
+                let seconds = self.resources.settings.drain.as_secs();
+                warn!(shard = &*self.shard.id, seconds, "gave up records that took too long");
+            }
+            _ => {}
+        }
+        self.save().await;
+        let asked = self.held.asked().is_cancelled();
+        self.held.release().await;
+        let ended = if asked && ended == Ended::Stopped { Ended::HandedOver } else { ended };
+        (ended, failure)
     }
 
     /// Children first, then the end: a crash in between leaves a shard that ends once more.
     async fn finish(self, children: Vec<Shard>) -> Ended {
+        let mut ended = Ended::Finished;
         for attempt in 0.. {
             match self.try_finish(&children).await {
                 Ok(()) => break,
                 Err(NotWritten::Lost) => return Ended::Lost,
+                Err(NotWritten::ForNow) if self.stop.is_cancelled() => {
+                    ended = Ended::Stopped; // The next owner ends it.
+                    break;
+                }
                 Err(NotWritten::ForNow) => sleep(backoff(attempt, RETRY_LEAST, RETRY_MOST)).await,
             }
         }
         self.held.release().await;
-        Ended::Finished
+        ended
     }
 
     async fn try_finish(&self, children: &[Shard]) -> Result<(), NotWritten> {
-        for child in children {
-            let lease = child.lease(Checkpoint::TrimHorizon);
-            if let Err(error) = self.resources.table.apply(&Transition::Create, &lease).await {
-                let error = &error as &dyn std::error::Error;
-                error!(
-                    shard = &*self.shard.id,
-                    child = child.id,
-                    error,
-                    "could not create a lease"
-                );
-                return Err(NotWritten::ForNow);
-            }
+        if let Err(error) = self.lease_children(children).await {
+            let error = &error as &dyn std::error::Error;
+            error!(
+                shard = &*self.shard.id,
+                error, "could not make leases for the shards that follow"
+            );
+            return Err(NotWritten::ForNow);
         }
         let ids = children.iter().map(|child| child.id.clone()).collect();
         self.held.note_children(ids).await?;
         self.held.checkpoint(Checkpoint::ShardEnd).await
+    }
+
+    /// A child of two parents gets its lease only when both have theirs, or one is gone: else nobody would
+    /// read the other one. KCL: `ShutdownTask`, which waits for somebody else to make it.
+    async fn lease_children(&self, children: &[Shard]) -> Result<(), Error> {
+        let Resources { table, kinesis, settings, .. } = &*self.resources;
+        for child in children {
+            for parent in child.parents.iter().filter(|parent| parent.as_str() != &*self.shard.id) {
+                if table.get(parent).await?.is_some() || table.get(&child.id).await?.is_some() {
+                    continue;
+                }
+                let shards = retrieval::list(kinesis, &settings.stream).await?;
+                if let Some(sibling) = shards.iter().find(|shard| shard.id == *parent) {
+                    let lease = sibling.lease(Checkpoint::TrimHorizon);
+                    table.apply(&Transition::Create, &lease).await?;
+                }
+            }
+            table.apply(&Transition::Create, &child.lease(Checkpoint::TrimHorizon)).await?;
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::act::Hands;
 use crate::arn::Arns;
 use crate::blueprint::Blueprint;
 use crate::config::Config;
-use crate::handler::{Handler, Settled};
+use crate::handler::Handler;
 use crate::metrics::Metrics;
 use crate::queue::Queues;
 use crate::reconcile::Reconciler;
@@ -85,7 +85,6 @@ pub(crate) async fn handler(config: &Config, stage: &Stage, kit: &Kit) -> anyhow
         },
         quarantine,
         metrics: Metrics::register(kit.registry())?,
-        settled: Settled::default(),
     })
 }
 

@@ -1,10 +1,7 @@
 //! Settles the records of the control stream: carried out, quarantined, or to be tried again.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use event::names::Stage;
-use kcl::{Batch, Failure, PartitionKey, Position, Processor, Record};
+use kcl::{Batch, Failure, PartitionKey, Processor, Record, Scope};
 use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
@@ -20,17 +17,16 @@ pub(crate) struct Handler {
     pub(crate) reconciler: Reconciler,
     pub(crate) quarantine: Quarantine,
     pub(crate) metrics: Metrics,
-    pub(crate) settled: Settled,
 }
 
 impl Processor for Handler {
     async fn process(&self, batch: &Batch) -> Result<(), Failure> {
-        for record in &batch.records {
-            if self.settled.contains(&batch.shard.id, record.position) {
-                continue;
+        for (index, record) in batch.records.iter().enumerate() {
+            if let Err(failure) = self.settle(&batch.shard.id, record).await {
+                // What comes before is done; what follows may be about the same river.
+                let left = batch.records[index..].iter().map(|record| record.position);
+                return Err(Failure { scope: Scope::Records(left.collect()), ..failure });
             }
-            self.settle(&batch.shard.id, record).await?;
-            self.settled.insert(&batch.shard.id, record.position);
         }
         Ok(())
     }
@@ -90,24 +86,6 @@ impl Handler {
     fn retry(&self, command: &'static str, error: &(dyn std::error::Error + 'static)) -> Failure {
         self.metrics.settled(command, Outcome::Retried);
         Failure::retry(chassis::explain(error))
-    }
-}
-
-/// How far each shard has been settled by this process. A batch with a command that has to wait comes again as
-/// a whole: what was settled before that command is not done again, and above all not quarantined again.
-#[derive(Debug, Default)]
-pub(crate) struct Settled(Mutex<BTreeMap<Arc<str>, Position>>);
-
-impl Settled {
-    fn contains(&self, shard: &str, position: Position) -> bool {
-        let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.get(shard).is_some_and(|last| position <= *last)
-    }
-
-    /// One entry for each shard that this process ever read.
-    fn insert(&self, shard: &Arc<str>, position: Position) {
-        let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.insert(shard.clone(), position);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::lease::table::{LeaseTable, Outcome};
 use crate::lease::transition::Transition;
 use crate::metrics::{Got, Look};
 use crate::processor::{Ended, Processor};
-use crate::retrieval;
+use crate::retrieval::{self, Start};
 use crate::settings::{Balance, InitialPosition, Mode};
 use crate::shard_task::{Resources, ShardTask};
 use crate::shards;
@@ -259,7 +259,7 @@ impl<P: Processor> Coordinator<P> {
         let (shard, hint) = (Arc::from(lease.key.as_str()), held.hint());
         let stop = self.reading.stop.clone();
         let task = ShardTask::new(&self.resources, &lease, held, handed_since, stop);
-        self.reading.begin(shard, hint, task.run());
+        self.reading.begin(shard, hint, task.run(Start::from(&lease)));
         Ok(())
     }
 }

@@ -42,6 +42,8 @@ pub struct Consumer<P> {
     pub(crate) processor: Arc<P>,
     pub(crate) metrics: Arc<dyn Metrics>,
     pub(crate) now: Now,
+    /// Of the stream consumer that fan-out reads through.
+    pub(crate) consumer_arn: Option<Arc<str>>,
     status: watch::Sender<Status>,
 }
 
@@ -67,6 +69,7 @@ impl<P: Processor> Consumer<P> {
             processor: Arc::new(processor),
             metrics: Arc::new(NoMetrics),
             now: clock::system(),
+            consumer_arn: None,
             status: watch::Sender::default(),
         })
     }

@@ -26,7 +26,7 @@ pub(crate) const CHILDREN: &str = "childShardIds";
 pub(crate) const THROUGHPUT: &str = "throughputKBps";
 pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
 pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
-const ENTITY_TYPE: &str = "entityType";
+pub(crate) const ENTITY_TYPE: &str = "entityType";
 /// Ours: the KCL does not write down when a lease with `LATEST` or `AT_TIMESTAMP` begins. It ignores attributes
 /// that it does not know, and keeps them.
 pub(crate) const INITIAL_AT: &str = "initialTimestampMillis";

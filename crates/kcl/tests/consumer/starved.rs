@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kcl::{Batch, Failure, Processor, Settings};
 
-use crate::world::{Log, World};
+use crate::world::{Log, World, recorder, until};
 
 /// Long enough for a lease to be lost twice over, were it not renewed.
 const BLOCKS: Duration = Duration::from_secs(5);
@@ -27,26 +27,31 @@ impl Processor for Blocking {
 #[tokio::test]
 async fn a_processor_that_blocks_its_thread_does_not_lose_its_lease() {
     let world = World::with_shards(1).await;
-    world.put(0..1).await;
     let settings =
         |worker| Settings { failover: FAILOVER, renewal_thread: true, ..World::settings(worker) };
     let done = Arc::new(AtomicBool::new(false));
-    let a = world.start_as(settings("a"), Blocking(done.clone())).await;
+    let mut a = world.start_as(settings("a"), Blocking(done.clone())).await;
+    a.reads(1).await;
+    let looks = Arc::new(AtomicBool::new(false));
     // Another worker, on a thread of its own, would take the lease as soon as it may.
     let other = thread::spawn({
-        let (world, settings) = (world.clone(), settings("b"));
+        let (world, settings, looks) = (world.clone(), settings("b"), looks.clone());
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let log = Log::default();
-                let b = world.start_as(settings, crate::world::recorder("b", &log)).await;
+                let mut b = world.start_as(settings, recorder("b", &log)).await;
+                b.status.wait_for(|status| status.looks > 0).await.unwrap();
+                looks.store(true, Relaxed);
                 tokio::time::sleep(BLOCKS + FAILOVER).await;
                 b.stop().await;
                 log.lock().unwrap().len()
             })
         }
     });
-    crate::world::until("the processor is done", async || done.load(Relaxed)).await;
+    until("the other worker looks", async || looks.load(Relaxed)).await;
+    world.put(0..1).await;
+    until("the processor is done", async || done.load(Relaxed)).await;
     a.stop().await;
     let leases = world.leases().await;
     assert_eq!(leases[0].owner_switches, 0, "{leases:?}");

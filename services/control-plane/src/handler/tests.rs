@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_types::SdkConfig;
 use chassis::Kit;
 use event::names::River;
-use kcl::{SequenceNumber, ShardContext};
+use kcl::{Position, SequenceNumber, ShardContext};
 use local_aws::LocalAws;
 
 use super::*;
@@ -148,7 +148,7 @@ async fn survives_a_crash_at_every_call(commands: &[&str], moment: Moment) {
     let expected = observed(&clean, "r1").await;
     for call in 1.. {
         let world = World::breaking(moment);
-        let mut handler = world.handler().await.unwrap();
+        let handler = world.handler().await.unwrap();
         world.breaks_at(call);
         let first = handler.process(&batch).await;
         if !world.is_broken() {
@@ -156,8 +156,6 @@ async fn survives_a_crash_at_every_call(commands: &[&str], moment: Moment) {
             return;
         }
         assert!(first.is_err(), "call {call} broke and nobody noticed");
-        // All that a process knows of the past: the next one begins the batch anew.
-        handler.settled = Settled::default();
         handler.process(&batch).await.unwrap();
         assert_eq!(observed(&handler, "r1").await, expected, "crash at call {call}, {moment:?}");
     }
@@ -213,14 +211,16 @@ async fn the_unbroken_runs_end_where_their_commands_meant_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_before_a_command_that_has_to_wait_is_quarantined_once() {
+async fn what_comes_before_a_command_that_has_to_wait_is_done_and_does_not_come_again() {
     let world = World::breaking(Moment::Before);
     let handler = world.handler().await.unwrap();
     let batch = batch(&["garbage", SUBSCRIBE_A]);
     // The call after the one that quarantines.
     world.breaks_at(2);
-    handler.process(&batch).await.unwrap_err();
-    handler.process(&batch).await.unwrap();
+    let failure = handler.process(&batch).await.unwrap_err();
+    assert_eq!(failure.scope, Scope::Records(vec![batch.records[1].position]));
+    let left = Batch { records: batch.records[1..].to_vec(), ..batch };
+    handler.process(&left).await.unwrap();
     assert_eq!(world.quarantined().await, ["garbage"]);
     assert!(observed(&handler, "r1").await.subscription.is_some());
 }
