@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
 use aws_sdk_kinesis::types::{
@@ -114,7 +113,7 @@ impl FanOut {
                     self.close();
                 }
                 Ok(Err(error)) => {
-                    let why = Why::of(error.code());
+                    let why = error.as_service_error().map_or(Why::Other, why);
                     let error = self.calls.unusable(Api::SubscribeToShard, error);
                     return Err(self.failed(Refused { why, error }).await);
                 }
@@ -241,5 +240,16 @@ impl FanOut {
         let ceiling = most.min(PAUSE_LEAST * 2_u32.pow(self.failures.min(8)));
         self.failures = self.failures.saturating_add(1);
         self.due = self.due.max(Instant::now() + ceiling.mul_f64(fastrand::f64()));
+    }
+}
+
+/// Why a subscription was ended. The events of a stream carry no code.
+fn why(error: &SubscribeToShardEventStreamError) -> Why {
+    if error.is_resource_not_found_exception() {
+        Why::NotFound
+    } else if error.is_resource_in_use_exception() {
+        Why::InUse
+    } else {
+        Why::Other
     }
 }

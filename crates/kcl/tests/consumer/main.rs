@@ -6,4 +6,5 @@ mod beside_java;
 mod handover;
 mod positions;
 mod starved;
+mod under_a_leader;
 mod world;

@@ -120,11 +120,20 @@ pub(crate) enum Standstill {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// The run begins. `taking` says that workers may take leases from others that live.
-    Scenario { name: &'static str, taking: bool },
+    Scenario {
+        name: &'static str,
+        taking: bool,
+    },
     /// A record is in the stream.
-    Put { shard: String, record: Numbered },
+    Put {
+        shard: String,
+        record: Numbered,
+    },
     /// A shard came into being, by creation, split or merge.
-    Shard { id: String, parents: Vec<String> },
+    Shard {
+        id: String,
+        parents: Vec<String>,
+    },
     /// A process started.
     Born(Who),
     Died(Who, Death),
@@ -141,12 +150,35 @@ pub(crate) enum What {
     /// From now until another such entry the worker cannot reach the service.
     Cut(Option<Who>, &'static str, u64),
     /// A request left a worker; `fate` tells what became of it.
-    Request { who: Who, number: u64, operation: String, fate: &'static str },
+    Request {
+        who: Who,
+        number: u64,
+        operation: String,
+        fate: &'static str,
+    },
     /// A row changed by a write that `who` had sent at `sent_ms` of its own clock.
-    Row { who: Who, shard: String, before: Option<Row>, after: Option<Row>, sent_ms: u64 },
+    Row {
+        who: Who,
+        shard: String,
+        before: Option<Row>,
+        after: Option<Row>,
+        sent_ms: u64,
+    },
     /// The processor was called.
-    Begun { who: Who, call: u64, shard: String, fence: u64, records: Vec<Numbered>, local_ms: u64 },
-    Done { who: Who, call: u64, shard: String, done: Done },
+    Begun {
+        who: Who,
+        call: u64,
+        shard: String,
+        fence: u64,
+        records: Vec<Numbered>,
+        local_ms: u64,
+    },
+    Done {
+        who: Who,
+        call: u64,
+        shard: String,
+        done: Done,
+    },
     /// No more faults from here on.
     Calm,
     /// Everything was processed and every open shard has an owner that lives.
@@ -154,7 +186,9 @@ pub(crate) enum What {
     /// It did not come to that in time.
     Unsettled(String),
     /// The end, and which shards still had an owner after all workers had exited.
-    Over { owned: Vec<String> },
+    Over {
+        owned: Vec<String>,
+    },
 }
 
 /// Something that happened.
@@ -170,13 +204,17 @@ impl fmt::Display for Entry {
         write!(f, "{:>3}.{:03} ", self.at_ms / 1000, self.at_ms % 1000)?;
         match &self.what {
             What::Row { who, shard, before, after, sent_ms } => {
-                let row = |row: &Option<Row>| row.as_ref().map_or("none".to_owned(), Row::to_string);
+                let row =
+                    |row: &Option<Row>| row.as_ref().map_or("none".to_owned(), Row::to_string);
                 let (before, after) = (row(before), row(after));
                 write!(f, "{who} wrote {shard}: {before} -> {after}, sent at its {sent_ms} ms")
             }
             What::Begun { who, call, shard, fence, records, local_ms } => {
                 let numbers = numbers(records);
-                write!(f, "{who} begins call {call} of {shard} with {numbers}, fence {fence}, at its {local_ms} ms")
+                write!(
+                    f,
+                    "{who} begins call {call} of {shard} with {numbers}, fence {fence}, at its {local_ms} ms"
+                )
             }
             What::Done { who, call, shard, done: Done::Accepted(records) } => {
                 write!(f, "{who} accepts {} in call {call} of {shard}", numbers(records))

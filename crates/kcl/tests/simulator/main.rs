@@ -56,7 +56,8 @@ fn stopwatch() -> impl Fn() -> Duration {
 fn complaint(seed: u64, history: &History) -> Option<String> {
     let knobs = scenario::of_seed(seed);
     let broken = invariants::broken(history, knobs.is_gentle());
-    let again = format!("KCL_SIM_SEED={seed} cargo test -p kcl --test simulator -- --nocapture one_seed");
+    let again =
+        format!("KCL_SIM_SEED={seed} cargo test -p kcl --test simulator -- --nocapture one_seed");
     (!broken.is_empty())
         .then(|| format!("seed {seed} ({}):\n  {}\n  {again}", knobs.name, broken.join("\n  ")))
 }

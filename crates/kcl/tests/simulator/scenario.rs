@@ -102,7 +102,14 @@ pub(crate) const SCENARIOS: [Knobs; 15] = [
         leaves: 2,
         ..NOTHING
     },
-    Knobs { name: "taking, as in KCL 2.x", taking: true, leaves: 2, kills: 1, reshards: 2, ..NOTHING },
+    Knobs {
+        name: "taking, as in KCL 2.x",
+        taking: true,
+        leaves: 2,
+        kills: 1,
+        reshards: 2,
+        ..NOTHING
+    },
     Knobs {
         name: "everything",
         reshards: 3,
@@ -139,10 +146,24 @@ pub(crate) enum Action {
     Reshard(u32),
     Leave(u32),
     Kill(u32),
-    Crash { worker: u32, after: u64, moment: Death },
-    Stand { worker: u32, how: Standstill, ms: u64 },
-    Cut { worker: u32, service: &'static str, ms: u64 },
-    Outage { ms: u64 },
+    Crash {
+        worker: u32,
+        after: u64,
+        moment: Death,
+    },
+    Stand {
+        worker: u32,
+        how: Standstill,
+        ms: u64,
+    },
+    Cut {
+        worker: u32,
+        service: &'static str,
+        ms: u64,
+    },
+    Outage {
+        ms: u64,
+    },
     /// A worker starts: under the name of the one of this number, or under a new one.
     Join(Option<u8>),
 }
@@ -150,12 +171,13 @@ pub(crate) enum Action {
 /// When what is done, in order of time.
 pub(crate) fn plan(knobs: &Knobs, seconds: u64, dice: &mut fastrand::Rng) -> Vec<(u64, Action)> {
     let mut plan = Vec::new();
-    let mut add = |count: u32, dice: &mut fastrand::Rng, draw: &dyn Fn(&mut fastrand::Rng) -> Action| {
-        for _ in 0..count {
-            let at_ms = dice.u64(4_000..seconds * 1_000);
-            plan.push((at_ms, draw(dice)));
-        }
-    };
+    let mut add =
+        |count: u32, dice: &mut fastrand::Rng, draw: &dyn Fn(&mut fastrand::Rng) -> Action| {
+            for _ in 0..count {
+                let at_ms = dice.u64(4_000..seconds * 1_000);
+                plan.push((at_ms, draw(dice)));
+            }
+        };
     add(knobs.reshards, dice, &|dice| Action::Reshard(dice.u32(..)));
     add(knobs.leaves, dice, &|dice| Action::Leave(dice.u32(..)));
     add(knobs.kills, dice, &|dice| Action::Kill(dice.u32(..)));
@@ -167,7 +189,8 @@ pub(crate) fn plan(knobs: &Knobs, seconds: u64, dice: &mut fastrand::Rng) -> Vec
     let stand = |how| {
         move |dice: &mut fastrand::Rng| {
             // Mostly around the failover, sometimes far beyond.
-            let ms = if dice.u8(0..4) == 0 { dice.u64(8_000..20_000) } else { dice.u64(500..5_000) };
+            let ms =
+                if dice.u8(0..4) == 0 { dice.u64(8_000..20_000) } else { dice.u64(500..5_000) };
             Action::Stand { worker: dice.u32(..), how, ms }
         }
     };

@@ -127,7 +127,8 @@ impl Line {
 
 fn answer(status: u16, code: &str) -> Result<HttpResponse, ConnectorError> {
     let body = SdkBody::from(format!(r#"{{"__type":"{code}","message":"simulated"}}"#));
-    let reply = http::Response::builder().status(status).header("x-amzn-errortype", code).body(body);
+    let reply =
+        http::Response::builder().status(status).header("x-amzn-errortype", code).body(body);
     let reply = reply.map_err(|error| ConnectorError::user(error.into()))?;
     HttpResponse::try_from(reply).map_err(|error| ConnectorError::user(error.into()))
 }

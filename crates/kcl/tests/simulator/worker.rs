@@ -110,7 +110,14 @@ impl Processor for Handler {
         let records: Vec<_> = batch.records.iter().map(numbered).collect();
         let (who, number, shard) = (life.who, life.next_call(), batch.shard.id.to_string());
         let (fence, local_ms) = (batch.shard.fence, life.local_ms());
-        life.record(What::Begun { who, call: number, shard, fence, records: records.clone(), local_ms });
+        life.record(What::Begun {
+            who,
+            call: number,
+            shard,
+            fence,
+            records: records.clone(),
+            local_ms,
+        });
         let mut call = Call { life, number, shard: &batch.shard.id, over: false };
         let mood = life.dice(|dice| Mood::draw(knobs, weather.is_calm(), dice));
         sleep(mood.takes).await;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_smithy_runtime_api::client::auth::AuthSchemeId;
-use aws_types::SdkConfig;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard};
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
+use aws_types::SdkConfig;
 use local_aws::{Clock, LocalAws};
 use tokio::runtime::{Builder, Runtime};
 
@@ -337,7 +337,10 @@ impl World {
     fn is_settled(&mut self, open: &BTreeSet<String>) -> Result<(), String> {
         self.follow();
         if let Some(number) = self.pending.first() {
-            return Err(format!("{} records are not processed, the first is {number}", self.pending.len()));
+            return Err(format!(
+                "{} records are not processed, the first is {number}",
+                self.pending.len()
+            ));
         }
         let rows = self.table.rows();
         for shard in &self.shards {

@@ -32,7 +32,9 @@ pub(super) fn a_checkpoint_never_moves_back(history: &[Entry]) -> Result<(), Str
 /// it is what all other writers rely on. Asking for a lease changes only who is next.
 pub(super) fn the_counter_grows_with_every_change(history: &[Entry]) -> Result<(), String> {
     for entry in history {
-        let What::Row { before: Some(before), after: Some(after), .. } = &entry.what else { continue };
+        let What::Row { before: Some(before), after: Some(after), .. } = &entry.what else {
+            continue;
+        };
         let changed = before.holder() != after.holder() || before.mark != after.mark;
         if after.counter < before.counter || (changed && after.counter == before.counter) {
             return Err(format!("{entry}"));
@@ -46,7 +48,8 @@ pub(super) fn the_counter_grows_with_every_change(history: &[Entry]) -> Result<(
 pub(super) fn only_the_owner_saves_places(history: &[Entry]) -> Result<(), String> {
     let mut youngest: BTreeMap<(&str, u8), u16> = BTreeMap::new();
     for entry in history {
-        let What::Row { who, shard, before: Some(before), after: Some(after), .. } = &entry.what else {
+        let What::Row { who, shard, before: Some(before), after: Some(after), .. } = &entry.what
+        else {
             continue;
         };
         let moved = before.mark != after.mark;
@@ -101,9 +104,10 @@ impl<'a> Claims<'a> {
         }
         if self.taking {
             let fresh = |at_ms: u64| at.1.saturating_sub(at_ms) < millis(FAILOVER);
-            let others = self.renewed.iter().filter(|((of, other), (_, at_ms))| {
-                *of == shard && *other != who && fresh(*at_ms)
-            });
+            let others = self
+                .renewed
+                .iter()
+                .filter(|((of, other), (_, at_ms))| *of == shard && *other != who && fresh(*at_ms));
             self.excused.extend(others.map(|(claim, _)| *claim));
         }
         self.renewed.insert((shard, who), at);
@@ -206,9 +210,15 @@ mod tests {
     fn a_checkpoint_that_moves_back_is_found_and_so_is_a_row_that_goes_too_early() {
         let at = |place| row(Some(A), 1, place);
         let (two, three) = (Mark::At(place(2)), Mark::At(place(3)));
-        assert!(a_checkpoint_never_moves_back(&changed(A, at(three.clone()), at(two.clone()))).is_err());
-        assert!(a_checkpoint_never_moves_back(&changed(A, at(Mark::End), at(three.clone()))).is_err());
-        assert!(a_checkpoint_never_moves_back(&changed(A, at(two.clone()), at(Mark::Start))).is_err());
+        assert!(
+            a_checkpoint_never_moves_back(&changed(A, at(three.clone()), at(two.clone()))).is_err()
+        );
+        assert!(
+            a_checkpoint_never_moves_back(&changed(A, at(Mark::End), at(three.clone()))).is_err()
+        );
+        assert!(
+            a_checkpoint_never_moves_back(&changed(A, at(two.clone()), at(Mark::Start))).is_err()
+        );
         assert_eq!(a_checkpoint_never_moves_back(&changed(A, at(two.clone()), at(three))), Ok(()));
         let gone = |mark| history(vec![wrote(A, "s", Some(at(mark)), None)]);
         assert!(a_checkpoint_never_moves_back(&gone(two)).is_err());

@@ -13,7 +13,10 @@ pub(crate) const ALL: [(&str, Invariant); 11] = [
     ("everything settles", leases::everything_settles),
     ("nothing is lost", records::nothing_is_lost),
     ("the order of a key is kept", records::the_order_of_a_key_is_kept),
-    ("a checkpoint passes only what was accepted", records::a_checkpoint_passes_only_what_was_accepted),
+    (
+        "a checkpoint passes only what was accepted",
+        records::a_checkpoint_passes_only_what_was_accepted,
+    ),
     ("a checkpoint never moves back", leases::a_checkpoint_never_moves_back),
     ("children wait for their parents", records::children_wait_for_their_parents),
     ("only the owner saves places", leases::only_the_owner_saves_places),
@@ -30,7 +33,8 @@ pub(crate) fn duplicates(history: &[Entry]) -> usize {
 
 /// How long after the last fault everything had come right.
 pub(crate) fn settling_ms(history: &[Entry]) -> Option<u64> {
-    let at = |what: &What| history.iter().find(|entry| entry.what == *what).map(|entry| entry.at_ms);
+    let at =
+        |what: &What| history.iter().find(|entry| entry.what == *what).map(|entry| entry.at_ms);
     Some(at(&What::Settled)? - at(&What::Calm)?)
 }
 

@@ -149,7 +149,8 @@ mod tests {
     fn a_record_before_an_earlier_one_of_its_key_is_out_of_order() {
         let puts = vec![put("s", 1), put("s", 2), put("s", 3)];
         let with = |whats: Vec<What>| history([puts.clone(), whats].concat());
-        let begins = |numbers: &[u64]| the_order_of_a_key_is_kept(&with(vec![begun(A, 0, "s", numbers, 0)]));
+        let begins =
+            |numbers: &[u64]| the_order_of_a_key_is_kept(&with(vec![begun(A, 0, "s", numbers, 0)]));
         assert_eq!(begins(&[1, 2, 3]), Ok(()));
         assert!(begins(&[2]).is_err());
         assert!(begins(&[2, 1]).is_err());
