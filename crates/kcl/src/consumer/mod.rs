@@ -2,6 +2,7 @@
 
 mod assigned;
 mod coordinator;
+mod give_back;
 mod reading;
 mod renewals;
 mod seen;
