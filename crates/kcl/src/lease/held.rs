@@ -199,7 +199,8 @@ impl Keeper {
             if let Some(written) = self.try_write(&self.releasing()).await {
                 return written;
             }
-            // Asked for since the last renewal: then it goes to whom it was asked by.
+            // Asked for since the last renewal, or not any more: then it goes to whom it was asked by, or to
+            // nobody.
         }
     }
 
@@ -235,7 +236,7 @@ impl Keeper {
                 self.see(lease, sent_at);
                 Some(Ok(()))
             }
-            Ok(Ok(Outcome::Conflict(Some(current)))) if self.is_asked_for(&current) => {
+            Ok(Ok(Outcome::Conflict(Some(current)))) if self.is_wished_for(&current) => {
                 self.see(current, self.renewed_at);
                 None
             }
@@ -265,11 +266,11 @@ impl Keeper {
         Some((current.clone(), made_by.1))
     }
 
-    /// Whether the row is the one that we know, but for another worker's wish to have it.
-    fn is_asked_for(&self, current: &Lease) -> bool {
+    /// Whether the row is the one that we know, but for another worker's wish to have it, made or taken back.
+    fn is_wished_for(&self, current: &Lease) -> bool {
         current.counter == self.lease.counter
-            && current.owner != self.lease.owner
-            && current.checkpoint_owner.as_deref() == Some(&*self.keeping.worker)
+            && current.holder() == self.lease.holder()
+            && current.holder() == Some(&*self.keeping.worker)
     }
 
     /// Takes the row as what is known, shown to others by a write sent at `sent_at`.
