@@ -1,0 +1,100 @@
+//! A stream that is split and merged while two workers read it.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use aws_sdk_kinesis::types::Shard;
+use kcl::{Lease, Mode};
+
+use crate::tale::{KEYS, Tale};
+use crate::world::{World, until};
+
+/// The key space of the stream has so many keys at most.
+const MIDDLE: u128 = u128::MAX / 4 + 1;
+
+/// Puts records until told to stop, and says how many.
+async fn produce(world: &World, ends: &AtomicBool) -> u32 {
+    let mut put = 0;
+    while !ends.load(Relaxed) {
+        world.put(put..put + KEYS).await;
+        put += KEYS;
+        tokio::task::yield_now().await;
+    }
+    put
+}
+
+fn id(shards: &[Shard], start: u128) -> String {
+    let starts = |shard: &&Shard| {
+        let range = shard.hash_key_range.as_ref().unwrap();
+        range.starting_hash_key == start.to_string()
+    };
+    let open = |shard: &&Shard| {
+        let range = shard.sequence_number_range.as_ref().unwrap();
+        range.ending_sequence_number.is_none()
+    };
+    shards.iter().filter(open).find(starts).unwrap().shard_id.clone()
+}
+
+/// Of two shards the first is split, and its upper half merged with the second.
+async fn reshard(world: &World, tale: &Tale) {
+    let arrived = async |least: usize| {
+        until("records arrive", async || tale.distinct().len() >= least).await;
+    };
+    arrived(100).await;
+    let split = world.kinesis.split_shard().stream_name(&world.stream);
+    let split = split.shard_to_split(id(&world.shards().await, 0));
+    split.new_starting_hash_key(MIDDLE.to_string()).send().await.unwrap();
+    world.stream_is_active().await;
+    arrived(tale.distinct().len() + 100).await;
+    let (shards, upper) = (world.shards().await, u128::MAX / 2 + 1);
+    let merge = world.kinesis.merge_shards().stream_name(&world.stream);
+    let merge = merge.shard_to_merge(id(&shards, MIDDLE));
+    merge.adjacent_shard_to_merge(id(&shards, upper)).send().await.unwrap();
+    world.stream_is_active().await;
+    arrived(tale.distinct().len() + 100).await;
+}
+
+async fn every_record_arrives_in_the_order_of_its_key_and_parents_come_first(mode: Mode) {
+    let world = World::with_shards(2, mode).await;
+    let tale = Tale::default();
+    let (a, b) = (world.start("a", &tale).await, world.start("b", &tale).await);
+    world.is_held_by(&[("a", 1), ("b", 1)]).await;
+    let ends = AtomicBool::new(false);
+    let (put, ()) = tokio::join!(produce(&world, &ends), async {
+        reshard(&world, &tale).await;
+        ends.store(true, Relaxed);
+    });
+    until("all arrive", async || tale.distinct().len() == put as usize).await;
+    until("the three parents are finished", async || {
+        world.leases().await.iter().filter(|lease| lease.is_finished()).count() == 3
+    })
+    .await;
+    a.stop().await;
+    b.stop().await;
+    tale.assert_order_of_keys();
+    tale.assert_one_owner_at_a_time();
+    let leases = world.leases().await;
+    let parents = |lease: &Lease| -> Vec<_> {
+        lease.parents.iter().map(|parent| (lease.key.clone(), parent.clone())).collect()
+    };
+    let parents: Vec<_> = leases.iter().flat_map(parents).collect();
+    assert_eq!((leases.len(), parents.len()), (5, 4), "{parents:?}");
+    tale.assert_parents_first(&parents);
+    for (child, parent) in &parents {
+        let parent = leases.iter().find(|lease| lease.key == *parent).unwrap();
+        assert!(parent.children.contains(child), "{parent:?}");
+    }
+    if mode == Mode::Native {
+        assert_eq!(tale.numbers(), (0..put).collect::<Vec<_>>(), "nothing came twice");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn natively_every_record_arrives_in_order_across_split_and_merge() {
+    every_record_arrives_in_the_order_of_its_key_and_parents_come_first(Mode::Native).await;
+}
+
+#[tokio::test]
+async fn by_the_rules_of_2x_every_record_arrives_in_order_across_split_and_merge() {
+    every_record_arrives_in_the_order_of_its_key_and_parents_come_first(Mode::Compat2x).await;
+}
