@@ -8,9 +8,6 @@ use kcl::{Lease, Mode};
 use crate::tale::{KEYS, Tale};
 use crate::world::{World, until};
 
-/// The key space of the stream has so many keys at most.
-const MIDDLE: u128 = u128::MAX / 4 + 1;
-
 /// Puts records until told to stop, and says how many.
 async fn produce(world: &World, ends: &AtomicBool) -> u32 {
     let mut put = 0;
@@ -22,16 +19,20 @@ async fn produce(world: &World, ends: &AtomicBool) -> u32 {
     put
 }
 
-fn id(shards: &[Shard], start: u128) -> String {
-    let starts = |shard: &&Shard| {
-        let range = shard.hash_key_range.as_ref().unwrap();
-        range.starting_hash_key == start.to_string()
-    };
-    let open = |shard: &&Shard| {
+fn hash_key(key: &str) -> u128 {
+    key.parse().unwrap()
+}
+
+/// The shards that take records, in the order of their keys. How a stream's key space is divided differs by one
+/// between services.
+async fn open(world: &World) -> Vec<Shard> {
+    let mut shards = world.shards().await;
+    shards.retain(|shard| {
         let range = shard.sequence_number_range.as_ref().unwrap();
         range.ending_sequence_number.is_none()
-    };
-    shards.iter().filter(open).find(starts).unwrap().shard_id.clone()
+    });
+    shards.sort_by_key(|shard| hash_key(&shard.hash_key_range.as_ref().unwrap().starting_hash_key));
+    shards
 }
 
 /// Of two shards the first is split, and its upper half merged with the second.
@@ -40,15 +41,17 @@ async fn reshard(world: &World, tale: &Tale) {
         until("records arrive", async || tale.distinct().len() >= least).await;
     };
     arrived(100).await;
+    let first = open(world).await.remove(0);
+    let middle = hash_key(&first.hash_key_range.unwrap().ending_hash_key) / 2;
     let split = world.kinesis.split_shard().stream_name(&world.stream);
-    let split = split.shard_to_split(id(&world.shards().await, 0));
-    split.new_starting_hash_key(MIDDLE.to_string()).send().await.unwrap();
+    let split = split.shard_to_split(first.shard_id).new_starting_hash_key(middle.to_string());
+    split.send().await.unwrap();
     world.stream_is_active().await;
     arrived(tale.distinct().len() + 100).await;
-    let (shards, upper) = (world.shards().await, u128::MAX / 2 + 1);
+    let shards = open(world).await;
     let merge = world.kinesis.merge_shards().stream_name(&world.stream);
-    let merge = merge.shard_to_merge(id(&shards, MIDDLE));
-    merge.adjacent_shard_to_merge(id(&shards, upper)).send().await.unwrap();
+    let merge = merge.shard_to_merge(&shards[1].shard_id);
+    merge.adjacent_shard_to_merge(&shards[2].shard_id).send().await.unwrap();
     world.stream_is_active().await;
     arrived(tale.distinct().len() + 100).await;
 }
