@@ -19,7 +19,7 @@ async fn two_workers_read_every_record_once_in_the_order_of_its_key(mode: Mode) 
     assert_eq!(tale.workers().len(), 2);
     a.stop().await;
     b.stop().await;
-    assert_eq!(tale.numbers(), (0..1_000).collect::<Vec<_>>());
+    tale.assert_each_once(0..1_000);
     tale.assert_order_of_keys();
     tale.assert_one_owner_at_a_time();
     world.end().await;
@@ -31,7 +31,7 @@ async fn the_leases_of_a_worker_that_stops_go_to_the_other(mode: Mode) {
     let a = world.start("a", &tale).await;
     world.is_held_by(&[("a", 4)]).await;
     world.put(0..200).await;
-    until("all arrive at a", async || tale.numbers().len() == 200).await;
+    until("all arrive at a", async || tale.deliveries().len() == 200).await;
     let b = world.start("b", &tale).await;
     world.is_held_by(&[("a", 2), ("b", 2)]).await;
     a.stop().await;
@@ -42,7 +42,7 @@ async fn the_leases_of_a_worker_that_stops_go_to_the_other(mode: Mode) {
     tale.assert_order_of_keys();
     tale.assert_one_owner_at_a_time();
     if mode == Mode::Native {
-        assert_eq!(tale.numbers(), (0..400).collect::<Vec<_>>(), "a hand-over repeats nothing");
+        tale.assert_each_once(0..400);
     }
     world.end().await;
 }
@@ -79,7 +79,7 @@ async fn workers_that_start_at_once_on_an_empty_table_get_each_lease_but_once(mo
     until("all arrive", async || tale.distinct().len() == 200).await;
     a.stop().await;
     b.stop().await;
-    assert_eq!(tale.numbers(), (0..200).collect::<Vec<_>>());
+    tale.assert_each_once(0..200);
     world.end().await;
 }
 

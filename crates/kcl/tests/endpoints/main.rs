@@ -2,9 +2,11 @@
 //!
 //! `KCL_TEST_KINESIS_ENDPOINT` and `KCL_TEST_DYNAMODB_ENDPOINT` (`http://127.0.0.1:PORT`) say where; without them
 //! the same tests run against the embedded AWS. `.ci/second-opinion` sets them to emulators that others wrote.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backend;
 mod basics;
+mod fan_out;
 mod fleet;
 mod positions;
 mod reshard;

@@ -7,8 +7,15 @@ use kcl::{InitialPosition, Mode, Settings};
 use crate::tale::Tale;
 use crate::world::{SHORT, World, until};
 
+/// A time that has not come yet: Kinesis refuses it as a place to begin.
+const AHEAD: Duration = Duration::from_secs(2);
 /// What the clocks of a machine's processes are apart at most, with the service's resolution of a millisecond.
 const TICK: Duration = Duration::from_millis(100);
+
+fn now() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "the services have no other")]
+    SystemTime::now()
+}
 
 #[tokio::test]
 async fn a_new_worker_goes_on_at_the_checkpoint_of_the_last() {
@@ -16,13 +23,13 @@ async fn a_new_worker_goes_on_at_the_checkpoint_of_the_last() {
     let tale = Tale::default();
     world.put(0..100).await;
     let first = world.start("a", &tale).await;
-    until("the first 100 arrive", async || tale.numbers().len() == 100).await;
+    until("the first 100 arrive", async || tale.deliveries().len() == 100).await;
     first.stop().await;
     world.put(100..150).await;
     let second = world.start("b", &tale).await;
     until("the next 50 arrive", async || tale.distinct().len() == 150).await;
     second.stop().await;
-    assert_eq!(tale.numbers(), (0..150).collect::<Vec<_>>());
+    tale.assert_each_once(0..150);
     world.end().await;
 }
 
@@ -53,14 +60,31 @@ async fn reading_begins_at_a_time_that_is_given() {
     let tale = Tale::default();
     world.put(0..50).await;
     tokio::time::sleep(TICK).await;
-    #[expect(clippy::disallowed_methods, reason = "the emulators have no other")]
-    let at = SystemTime::now();
+    let at = now();
     tokio::time::sleep(TICK).await;
     world.put(50..100).await;
     let initial_position = InitialPosition::AtTimestamp(at);
     let a = world.start_as(Settings { initial_position, ..world.settings("a") }, &tale).await;
     until("all since then arrive", async || tale.distinct().len() >= 50).await;
     a.stop().await;
-    assert_eq!(tale.numbers(), (50..100).collect::<Vec<_>>());
+    tale.assert_each_once(50..100);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn reading_begins_at_a_time_that_is_yet_to_come() {
+    let world = World::with_shards(1, Mode::Native).await;
+    let tale = Tale::default();
+    let at = now() + AHEAD;
+    let initial_position = InitialPosition::AtTimestamp(at);
+    let a = world.start_as(Settings { initial_position, ..world.settings("a") }, &tale).await;
+    world.is_held_by(&[("a", 1)]).await;
+    world.put(0..50).await;
+    assert!(now() < at, "too late to tell anything");
+    until("the time has come", async || now() > at + TICK).await;
+    world.put(50..100).await;
+    until("all since then arrive", async || tale.distinct().len() >= 50).await;
+    a.stop().await;
+    tale.assert_each_once(50..100);
     world.end().await;
 }

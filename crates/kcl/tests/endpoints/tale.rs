@@ -1,12 +1,15 @@
 //! What the workers of a test were handed, in the order of acceptance.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use kcl::{Batch, Failure, Processor, ShardContext};
 
 /// Records have one key of so many: record 7 and record 57 are of the same.
 pub(crate) const KEYS: u32 = 50;
+/// Most records that a failure tells of.
+const TOLD_MAX: usize = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
@@ -41,13 +44,6 @@ impl Tale {
         self.0.lock().unwrap().deliveries.clone()
     }
 
-    /// Every record that came, as often as it came.
-    pub(crate) fn numbers(&self) -> Vec<u32> {
-        let mut numbers: Vec<_> = self.deliveries().iter().map(|d| d.number).collect();
-        numbers.sort_unstable();
-        numbers
-    }
-
     /// Every record that came, once.
     pub(crate) fn distinct(&self) -> BTreeSet<u32> {
         self.deliveries().iter().map(|d| d.number).collect()
@@ -62,6 +58,24 @@ impl Tale {
         let mut known = BTreeSet::new();
         let deliveries = self.deliveries().into_iter().enumerate();
         deliveries.filter(|(_, delivery)| known.insert(delivery.number)).collect()
+    }
+
+    /// Of each of these records that did not come once, how it came; of any other record, too.
+    pub(crate) fn assert_each_once(&self, numbers: Range<u32>) {
+        let mut came: BTreeMap<u32, Vec<String>> = numbers.map(|it| (it, Vec::new())).collect();
+        let expected = came.len();
+        for (place, Delivery { worker, shard, number }) in self.deliveries().iter().enumerate() {
+            came.entry(*number).or_default().push(format!("{place}: {shard} at {worker}"));
+        }
+        let strangers = came.len() - expected;
+        came.retain(|_, came| came.len() != 1);
+        let wrong: Vec<_> = came.iter().take(TOLD_MAX).collect();
+        let started = &self.0.lock().unwrap().started;
+        assert!(
+            wrong.is_empty() && strangers == 0,
+            "{} records did not come once, {strangers} were not to come, such as {wrong:?}; {started:?}",
+            came.len()
+        );
     }
 
     pub(crate) fn assert_order_of_keys(&self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, StreamStatus};
-use kcl::{Consumer, Error, Lease, Mode, Settings, Status};
+use kcl::{Consumer, Error, Lease, Mode, Retrieval, Settings, Status};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) table: String,
     mode: Mode,
     failover: Duration,
+    retrieval: Retrieval,
 }
 
 /// A worker on a runtime of its own, with connections of its own.
@@ -72,7 +73,8 @@ impl World {
         let (kinesis, dynamodb) = backend.clients();
         let name = format!("{}-{}", std::process::id(), WORLDS.fetch_add(1, Relaxed));
         let (stream, table) = (format!("events-{name}"), format!("leases-{name}"));
-        Self { backend, kinesis, dynamodb, stream, table, mode, failover: CALM }
+        let (failover, retrieval) = (CALM, Retrieval::Polling);
+        Self { backend, kinesis, dynamodb, stream, table, mode, failover, retrieval }
     }
 
     pub(crate) async fn with_shards(shards: i32, mode: Mode) -> Self {
@@ -87,10 +89,20 @@ impl World {
         Self { failover, ..self }
     }
 
+    pub(crate) fn by_fan_out(self) -> Self {
+        let retrieval = Retrieval::FanOut { consumer: "tests".into(), fall_back: false };
+        Self { retrieval, ..self }
+    }
+
     /// Removes what it made.
     pub(crate) async fn end(self) {
-        self.kinesis.delete_stream().stream_name(&self.stream).send().await.unwrap();
+        self.remove_stream().await;
         self.dynamodb.delete_table().table_name(&self.table).send().await.unwrap();
+    }
+
+    pub(crate) async fn remove_stream(&self) {
+        let delete = self.kinesis.delete_stream().stream_name(&self.stream);
+        delete.enforce_consumer_deletion(true).send().await.unwrap();
     }
 
     pub(crate) async fn stream_is_active(&self) {
@@ -106,6 +118,7 @@ impl World {
         Settings {
             mode: self.mode,
             failover: self.failover,
+            retrieval: self.retrieval.clone(),
             ..Settings::new(&self.stream, &self.table, worker)
         }
     }
