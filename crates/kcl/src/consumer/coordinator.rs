@@ -239,6 +239,9 @@ impl<P: Processor> Coordinator<P> {
         got: Got,
         handed_since: Option<Instant>,
     ) -> Result<(), Error> {
+        if lease.is_finished() {
+            return Ok(()); // Asked for, and its owner came to the end of the shard before handing over.
+        }
         let taken_at = Instant::now();
         let take = Transition::Take { worker: self.keeping.worker.to_string() };
         let Outcome::Applied(mut lease) = self.table.apply(&take, lease).await? else {
