@@ -237,6 +237,11 @@ impl<P: Processor> Coordinator<P> {
             let lease = self.table.get(&key).await?;
             let lease = lease.filter(|lease| lease.owner.as_deref() == Some(&*self.keeping.worker));
             match lease {
+                // Its holder came to the shard's end meanwhile: to read it again would deliver all of it twice.
+                Some(lease) if lease.is_finished() => {
+                    self.awaited.remove(&key);
+                    self.give_back_one(&key).await?;
+                }
                 Some(lease) if lease.checkpoint_owner.is_none() => {
                     let since = self.awaited.remove(&key);
                     self.take(&lease, Got::HandedOver, since).await?;

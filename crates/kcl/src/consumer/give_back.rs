@@ -19,12 +19,15 @@ impl<P: Processor> Coordinator<P> {
         for key in std::mem::take(&mut self.awaited).into_keys() {
             if let Err(error) = self.give_back_one(&key).await {
                 let error = &error as &dyn std::error::Error;
-                warn!(shard = key, error, "could not take back the wish for a lease: it expires by itself");
+                warn!(
+                    shard = key,
+                    error, "could not take back the wish for a lease: it expires by itself"
+                );
             }
         }
     }
 
-    async fn give_back_one(&self, key: &str) -> Result<(), Error> {
+    pub(super) async fn give_back_one(&self, key: &str) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let lease = self.table.get(key).await?;
             let is_mine = |lease: &Lease| lease.owner.as_deref() == Some(&*self.keeping.worker);
