@@ -1,6 +1,7 @@
 //! A run: a stream, its producer, a fleet of workers, and what befalls them, step by step in virtual time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_kinesis::primitives::Blob;
@@ -10,7 +11,9 @@ use aws_types::SdkConfig;
 use local_aws::{Clock, LocalAws};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::history::{Death, Entry, History, Mark, Numbered, Place, Recorder, Row, What, Who};
+use crate::history::{Death, History, Mark, Numbered, Place, Recorder, Row, What, Who};
+use crate::invariants::Owed;
+use crate::life::Life;
 use crate::process::Process;
 use crate::scenario::{self, Action, Knobs};
 use crate::table::Table;
@@ -51,16 +54,26 @@ pub(crate) struct World {
     plan: Vec<(u64, Action)>,
     /// How much of the history was looked at for what is still to be processed, and what that is.
     read: usize,
+    owed: Owed,
     pending: BTreeSet<u64>,
+    /// How many processes were born.
+    births: u64,
 }
 
-/// The world's time as the SDK asks for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Hour(Clock);
+/// The world's time as the SDK asks for it, or the time of day of a process, that may be wrong.
+#[derive(Clone)]
+pub(crate) struct Hour(Clock, Option<Arc<Life>>);
+
+impl std::fmt::Debug for Hour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hour")
+    }
+}
 
 impl aws_smithy_async::time::TimeSource for Hour {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.0.now_ms())
+        let ahead_ms = self.1.as_ref().map_or(0, |life| life.ahead_ms());
+        UNIX_EPOCH + Duration::from_millis(self.0.now_ms().saturating_add_signed(ahead_ms))
     }
 }
 
@@ -78,7 +91,7 @@ impl World {
         let runtime = runtime.expect("a runtime");
         let clock = Clock::held(START_MS);
         let aws = LocalAws::builder().clock(clock.clone()).build();
-        let config = aws.sdk_config().into_builder().time_source(Hour(clock.clone())).build();
+        let config = aws.sdk_config().into_builder().time_source(Hour(clock.clone(), None)).build();
         let mut plan = scenario::plan(&knobs, TROUBLE_S, &mut dice);
         plan.reverse();
         Self {
@@ -99,13 +112,15 @@ impl World {
             next_put_ms: 0,
             plan,
             read: 0,
+            owed: Owed::default(),
             pending: BTreeSet::new(),
+            births: 0,
         }
     }
 
     fn run(mut self) -> History {
-        let Knobs { name, taking, .. } = self.knobs;
-        self.recorder.record(What::Scenario { name, taking });
+        let Knobs { name, taking, latest, .. } = self.knobs;
+        self.recorder.record(What::Scenario { name, taking, latest });
         let shards = self.dice.i32(1..=4);
         let create = self.kinesis.create_stream().stream_name(STREAM).shard_count(shards);
         self.runtime.block_on(create.send()).expect("a stream");
@@ -154,7 +169,8 @@ impl World {
     /// A worker comes back after a while, more often than not under its old name.
     fn replace(&mut self, who: Who) {
         let name = (self.dice.u8(0..3) > 0).then_some(who.worker);
-        let at_ms = self.now_ms + self.dice.u64(200..8_000);
+        let most = if self.knobs.sweep.is_some() { 600 } else { 8_000 };
+        let at_ms = self.now_ms + self.dice.u64(200..most);
         self.schedule(at_ms, Action::Join(name));
     }
 
@@ -187,6 +203,9 @@ impl World {
                 }
                 Action::Stand { worker, how, ms } => {
                     self.with(worker, |process| process.stand(how, ms));
+                }
+                Action::Hour { worker, ahead_ms } => {
+                    self.with(worker, |process| process.life.set_hour(ahead_ms));
                 }
                 Action::Cut { worker, service, ms } => {
                     let (weather, recorder, now_ms) =
@@ -225,9 +244,14 @@ impl World {
         let drift = if self.knobs.drift { self.dice.i64(-30..=30) } else { 0 };
         let (weather, table, aws, knobs) =
             (self.weather.clone(), self.table.clone(), self.aws.clone(), self.knobs);
-        let hour = Hour(self.clock.clone());
+        let clock = self.clock.clone();
         let seed = self.dice.u64(..);
+        let ahead_ms = if self.knobs.hours > 0 { scenario::wrong_hour(&mut self.dice) } else { 0 };
         let process = Process::start(who, &self.recorder, seed, drift, move |life, stop| {
+            let hour = Hour(clock, Some(life.clone()));
+            if ahead_ms != 0 {
+                life.set_hour(ahead_ms);
+            }
             let wire = Wire { life: life.clone(), weather: weather.clone(), table };
             let config = config(&aws, wire, &hour);
             worker::main(Start { life, weather, knobs, config, hour }, stop)
@@ -236,6 +260,10 @@ impl World {
             // In the midst of its beginnings.
             process.life.crash_after(self.dice.u64(0..25), Death::any(&mut self.dice));
         }
+        if let (Some(sweep), false) = (self.knobs.sweep, self.weather.is_calm()) {
+            process.life.crash_after(sweep.from + self.births, sweep.moment);
+        }
+        self.births += 1;
         self.fleet.push(process);
     }
 
@@ -366,17 +394,13 @@ impl World {
     fn follow(&mut self) {
         let news = self.recorder.since(self.read);
         self.read += news.len();
-        for Entry { what, .. } in news {
-            match what {
-                What::Put { record, .. } => {
-                    self.pending.insert(record.number);
-                }
-                What::Done { done: crate::history::Done::Accepted(records), .. } => {
-                    for record in records {
-                        self.pending.remove(&record.number);
-                    }
-                }
-                _ => {}
+        for entry in news {
+            self.owed.follow(&entry);
+            if let Some(record) = self.owed.put(&entry) {
+                self.pending.insert(record.number);
+            }
+            for record in entry.accepted() {
+                self.pending.remove(&record.number);
             }
         }
     }
