@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::processor::{Ended, Processor, ShardContext};
 use crate::retrieval::{self, Page, Source, Start};
 use crate::settings::Settings;
-use crate::shards::Shard;
+use crate::shards::{self, Shard};
 
 /// How often an unfinished parent is looked at. KCL: `parentShardPollIntervalMillis`, 10 s.
 const PARENT_INTERVAL: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ impl<P: Processor> ShardTask<P> {
         let processor = self.resources.processor.clone();
         let work = async {
             processor.started(&shard).await;
-            self.read_to_end(start).await
+            Box::pin(self.read_to_end(start)).await
         };
         // Dropping the work is what losing a lease means: nothing it holds may reach the table any more,
         // and the next owner starts at the checkpoint.
@@ -341,8 +341,8 @@ impl<P: Processor> ShardTask<P> {
         self.held.checkpoint(Checkpoint::ShardEnd).await
     }
 
-    /// A child of two parents gets its lease only when both have theirs, or one is gone: else nobody would
-    /// read the other one. KCL: `ShutdownTask`, which waits for somebody else to make it.
+    /// A child of two parents gets its lease only when all that leads to the other one has leases, or is gone:
+    /// else it would not wait for it. KCL: `ShutdownTask`, which waits for somebody else to make them.
     async fn lease_children(&self, children: &[Shard]) -> Result<(), Error> {
         let Resources { table, kinesis, settings, metrics, .. } = &*self.resources;
         for child in children {
@@ -351,9 +351,10 @@ impl<P: Processor> ShardTask<P> {
                     continue;
                 }
                 let shards = retrieval::list(kinesis, &settings.stream, &**metrics).await?;
-                if let Some(sibling) = shards.iter().find(|shard| shard.id == *parent) {
-                    let lease = sibling.lease(Checkpoint::TrimHorizon);
-                    table.apply(&Transition::Create, &lease).await?;
+                let (leases, initial) = (table.scan().await?, settings.initial_position);
+                for lease in shards::missing_before(child, &shards, &leases, initial) {
+                    let initial_at = lease.begins_at(initial, (self.resources.now)());
+                    table.apply(&Transition::Create, &Lease { initial_at, ..lease }).await?;
                 }
             }
             table.apply(&Transition::Create, &child.lease(Checkpoint::TrimHorizon)).await?;

@@ -10,7 +10,7 @@ use crate::consumer::coordinator::Coordinator;
 use crate::consumer::seen::LOOK_LEAST;
 use crate::error::Error;
 use crate::lease::Lease;
-use crate::metrics::Got;
+use crate::metrics::{Got, Look};
 use crate::participant::Participant;
 use crate::participant::coordinator::Regime;
 use crate::participant::metric_stats::REPORT_INTERVAL;
@@ -73,7 +73,7 @@ impl<P: Processor> Coordinator<P> {
             }
         }
         // What others hold is the leader's business.
-        self.tell(&[]);
+        self.tell(Look::default());
         Ok(())
     }
 

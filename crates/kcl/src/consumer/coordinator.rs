@@ -9,13 +9,12 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::balance::{self, Me, Observed};
-use crate::checkpoint::Checkpoint;
-use crate::clock::millis;
+use crate::balance::{self, Me, Observed, Plan};
 use crate::consumer::assigned::Assignments;
+use crate::consumer::audit::Audit;
 use crate::consumer::reading::{End, Reading};
 use crate::consumer::renewals::{self, Renewals};
-use crate::consumer::seen::{Seen, is_auditor, look_interval};
+use crate::consumer::seen::{Seen, look_interval};
 use crate::consumer::{Consumer, Status};
 use crate::error::Error;
 use crate::lease::Lease;
@@ -25,15 +24,15 @@ use crate::lease::transition::Transition;
 use crate::metrics::{Got, Look};
 use crate::participant::coordinator::Regime;
 use crate::processor::{Ended, Processor};
-use crate::retrieval::{self, Start};
-use crate::settings::{Balance, InitialPosition, Mode};
+use crate::retrieval::Start;
+use crate::settings::{Balance, Mode, Settings};
 use crate::shard_task::{Resources, ShardTask};
-use crate::shards;
 
-/// How often the list of shards is compared with the leases. KCL: 60 s.
-const SHARD_SYNC_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a lease that was asked for is looked at while its owner finishes.
 const AWAITED_INTERVAL: Duration = Duration::from_millis(150);
+
+/// Most leases that are on their way to a worker at once: those that wait for their hand-over stand still.
+const MOVES_MAX: usize = 10;
 
 pub(super) struct Coordinator<P> {
     pub(super) consumer: Consumer<P>,
@@ -43,12 +42,14 @@ pub(super) struct Coordinator<P> {
     pub(super) reading: Reading,
     /// Where a leader assigns the leases.
     pub(super) assignments: Option<Assignments>,
-    seen: Seen,
+    pub(super) seen: Seen,
     /// Leases that we asked for, and when they were last seen not to be ours yet.
     pub(super) awaited: BTreeMap<String, Instant>,
-    synced_at: Option<Instant>,
+    pub(super) audit: Audit,
     pub(super) next_look: Instant,
     looks: u64,
+    /// Leases that nobody may take, as told last.
+    spilt: usize,
 }
 
 impl<P: Processor> Coordinator<P> {
@@ -79,9 +80,10 @@ impl<P: Processor> Coordinator<P> {
             resources,
             seen: Seen::default(),
             awaited: BTreeMap::new(),
-            synced_at: None,
+            audit: Audit::default(),
             next_look: Instant::now(),
             looks: 0,
+            spilt: 0,
         }
     }
 
@@ -144,12 +146,8 @@ impl<P: Processor> Coordinator<P> {
     /// One look: read the table once, decide, act.
     async fn look_and_take(&mut self) -> Result<(), Error> {
         let (worker, failover) = (self.keeping.worker.clone(), self.keeping.failover);
-        let mut observed = self.seen.observe(self.table.scan().await?);
-        if self.is_sync_due() && is_auditor(&observed, &worker, failover) {
-            let leases = observed.into_iter().map(|seen| seen.lease).collect();
-            observed = self.seen.observe(self.sync(leases).await?);
-            self.synced_at = Some(Instant::now());
-        }
+        let observed = self.seen.observe(self.table.scan().await?);
+        let observed = self.audit(observed).await?;
         self.next_look = Instant::now() + look_interval(observed.len(), failover);
         for seen in &observed {
             if seen.lease.checkpoint_owner.as_deref() == Some(&*worker) {
@@ -157,51 +155,34 @@ impl<P: Processor> Coordinator<P> {
             }
         }
         let held = self.reading.keys();
-        let plan = balance::plan(&observed, Me { worker: &worker, held: &held, failover });
-        for lease in plan {
+        let Settings { balance, leases_max, .. } = *self.consumer.settings;
+        let moves_max = moves_max(self.consumer.settings.mode);
+        let me = Me { worker: &worker, held: &held, failover, balance, leases_max, moves_max };
+        let plan = balance::plan(&observed, me);
+        for &lease in &plan.get {
             self.get(lease, &observed).await?;
         }
-        self.tell(&observed);
+        let Plan { expired, workers, spillover, .. } = plan;
+        let open = observed.iter().filter(|seen| !seen.lease.is_finished()).count();
+        self.tell(Look { open, expired, workers, spillover, ..Look::default() });
         Ok(())
     }
 
-    fn is_sync_due(&self) -> bool {
-        self.synced_at.is_none_or(|at| at.elapsed() >= SHARD_SYNC_INTERVAL)
-    }
-
-    pub(super) fn tell(&mut self, observed: &[Observed]) {
-        let open = observed.iter().filter(|seen| !seen.lease.is_finished()).count();
+    /// Tells what a look showed, with what this worker holds and for how long a hole has been there.
+    pub(super) fn tell(&mut self, look: Look) {
         self.looks += 1;
-        let (looks, held) = (self.looks, self.reading.len());
-        self.consumer.status.send_replace(Status { looks, held, open });
-        self.consumer.metrics.looked(&Look { held, open, ..Look::default() });
-    }
-
-    /// Creates the leases that are missing.
-    async fn sync(&self, mut leases: Vec<Lease>) -> Result<Vec<Lease>, Error> {
-        let settings = &self.consumer.settings;
-        let shards =
-            retrieval::list(&self.consumer.kinesis, &settings.stream, &*self.consumer.metrics)
-                .await?;
-        for mut lease in shards::missing(&shards, &leases, settings.initial_position) {
-            lease.initial_at = self.initial_at(&lease);
-            if let Outcome::Applied(lease) = self.table.apply(&Transition::Create, &lease).await? {
-                leases.push(lease);
-            }
+        let look = Look { held: self.reading.len(), hole: self.audit.hole(), ..look };
+        let Look { held, open, .. } = look;
+        self.consumer.status.send_replace(Status { looks: self.looks, held, open });
+        self.consumer.metrics.looked(&look);
+        if look.spillover > 0 && self.spilt != look.spillover {
+            let (most, spillover) = (self.consumer.settings.leases_max, look.spillover);
+            warn!(
+                most,
+                spillover, "shards that nobody may read: add workers, or let each hold more leases"
+            );
         }
-        leases.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(leases)
-    }
-
-    /// When a lease begins that says no more than `LATEST` or `AT_TIMESTAMP`.
-    fn initial_at(&self, lease: &Lease) -> Option<u64> {
-        match (lease.checkpoint, self.consumer.settings.initial_position) {
-            (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => Some(millis(at)),
-            (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => {
-                Some(millis((self.consumer.now)()))
-            }
-            _ => None,
-        }
+        self.spilt = look.spillover;
     }
 
     /// Takes a lease, or asks its owner for it.
@@ -263,14 +244,18 @@ impl<P: Processor> Coordinator<P> {
         got: Got,
         handed_since: Option<Instant>,
     ) -> Result<(), Error> {
+        if lease.is_finished() {
+            return Ok(()); // Asked for, and its owner came to the end of the shard before handing over.
+        }
         let taken_at = Instant::now();
         let take = Transition::Take { worker: self.keeping.worker.to_string() };
         let Outcome::Applied(mut lease) = self.table.apply(&take, lease).await? else {
             return Ok(()); // Somebody was faster: the next look sees who.
         };
         self.awaited.remove(&lease.key);
+        let initial = self.consumer.settings.initial_position;
         if lease.initial_at.is_none()
-            && let Some(at) = self.initial_at(&lease)
+            && let Some(at) = lease.begins_at(initial, (self.consumer.now)())
         {
             // Made by a worker that does not write it down.
             let pinned = self.table.apply(&Transition::Pin(at), &lease).await?;
@@ -288,4 +273,9 @@ impl<P: Processor> Coordinator<P> {
         self.reading.begin(shard, hint, task.run(Start::from(&lease)));
         Ok(())
     }
+}
+
+/// KCL 2.x: `maxLeasesToStealAtOneTime`, 1, as a lease that is taken there breaks off what is under way.
+fn moves_max(mode: Mode) -> usize {
+    if mode == Mode::Native { MOVES_MAX } else { 1 }
 }

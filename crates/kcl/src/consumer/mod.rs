@@ -1,6 +1,7 @@
 //! A worker: looks at the leases on a timer, takes what is due to it, and reads what it holds.
 
 mod assigned;
+mod audit;
 mod coordinator;
 mod give_back;
 mod reading;

@@ -164,10 +164,6 @@ impl Account {
         self.0.borrow().ledger.watermark()
     }
 
-    pub(crate) fn unsettled_bytes(&self) -> u64 {
-        self.0.borrow().ledger.unsettled_bytes()
-    }
-
     /// Until a further page may be taken in; false when no lane is there to work on it.
     pub(crate) async fn room(&self) -> bool {
         let sums = |sums: &Sums| (sums.has_room() || sums.lanes == 0).then_some(sums.lanes > 0);

@@ -23,7 +23,6 @@ pub(crate) struct Ledger {
     last: Option<Position>,
     watermark: Option<Watermark>,
     unsettled: usize,
-    unsettled_bytes: u64,
     closed: bool,
 }
 
@@ -93,7 +92,6 @@ impl Ledger {
         self.entries.push_back(Entry { position, arrived_at, bytes, state: State::Open });
         self.last = Some(position);
         self.unsettled += 1;
-        self.unsettled_bytes += u64::from(bytes);
         Ok(ticket)
     }
 
@@ -131,7 +129,6 @@ impl Ledger {
         }
         entry.state = State::Settled;
         self.unsettled -= 1;
-        self.unsettled_bytes -= u64::from(bytes);
         self.advance();
         Ok(bytes)
     }
@@ -154,11 +151,6 @@ impl Ledger {
     /// Records that were admitted and are not settled.
     pub(crate) fn unsettled(&self) -> usize {
         self.unsettled
-    }
-
-    /// Their bytes.
-    pub(crate) fn unsettled_bytes(&self) -> u64 {
-        self.unsettled_bytes
     }
 
     /// Records above the watermark, settled or not: what a crash now would have delivered again, at most.

@@ -145,11 +145,6 @@ impl<H: Hold> Delivery<H> {
     pub(crate) fn stopped_by(&self) -> Option<Failure> {
         self.account.failure()
     }
-
-    /// Bytes of records that were offered and are not settled.
-    pub(crate) fn unsettled_bytes(&self) -> u64 {
-        self.account.unsettled_bytes()
-    }
 }
 
 impl<H> Drop for Delivery<H> {

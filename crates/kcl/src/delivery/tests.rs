@@ -404,7 +404,6 @@ async fn a_processor_that_never_answers_bounds_what_is_taken_in() {
         let most = (1 << 20) + PAGE + in_work;
         assert!(world.bytes_out() <= most, "{lanes:?}: {}", world.bytes_out());
         assert!(world.bytes_out() >= 1 << 20, "{lanes:?}: {}", world.bytes_out());
-        assert_eq!(world.delivery.unsettled_bytes(), world.bytes_out() as u64);
     }
 }
 

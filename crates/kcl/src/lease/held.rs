@@ -162,7 +162,7 @@ impl HeldLease {
 impl Keeper {
     async fn run(mut self) {
         loop {
-            let renewal = self.next_renewal.min(self.deadline());
+            let renewal = self.next_renewal.min(self.deadline()).min(self.next_measure());
             let command = tokio::select! {
                 biased;
                 () = sleep_until(renewal) => None,
@@ -302,6 +302,13 @@ impl Keeper {
         self.measured_at = Instant::now();
         let newest = f64::from(bytes) / 1024.0 / elapsed;
         self.lease.throughput.map_or(newest, |old| old * (1.0 - NEWEST) + newest * NEWEST)
+    }
+
+    /// When what the shard carries is to be written down at the latest: checkpoints of a busy shard, which are
+    /// renewals, do not tell it.
+    fn next_measure(&self) -> Instant {
+        let never = self.next_renewal;
+        if self.keeping.throughput { self.measured_at + self.keeping.failover } else { never }
     }
 
     /// When reading must have stopped: a tenth before others may take the lease.

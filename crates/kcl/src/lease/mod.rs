@@ -9,10 +9,13 @@ pub mod transition;
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::checkpoint::{Checkpoint, InvalidCheckpoint};
+use crate::clock::millis;
+use crate::settings::InitialPosition;
 
 pub(crate) const LEASE_KEY: &str = "leaseKey";
 pub(crate) const LEASE_OWNER: &str = "leaseOwner";
@@ -122,6 +125,16 @@ impl Lease {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.checkpoint == Checkpoint::ShardEnd
+    }
+
+    /// When the shard begins to be read, in milliseconds since the Unix epoch, where the checkpoint says no more than
+    /// `LATEST` or `AT_TIMESTAMP`: for a lease that is made now.
+    pub(crate) fn begins_at(&self, initial: InitialPosition, now: SystemTime) -> Option<u64> {
+        match (self.checkpoint, initial) {
+            (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => Some(millis(at)),
+            (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => Some(millis(now)),
+            _ => None,
+        }
     }
 
     /// Reads a row. `None` for rows of another kind, which KCL 3.5 keeps in the same table.

@@ -79,6 +79,10 @@ impl From<&aws_sdk_kinesis::types::Shard> for Shard {
             id: shard.shard_id.clone(),
             parents: parents.into_iter().flatten().cloned().collect::<BTreeSet<_>>(),
             hash_range: shard.hash_key_range.as_ref().and_then(hash_range),
+            open: shard
+                .sequence_number_range
+                .as_ref()
+                .is_none_or(|range| range.ending_sequence_number.is_none()),
         }
     }
 }
@@ -89,6 +93,7 @@ impl From<&ChildShard> for Shard {
             id: shard.shard_id.clone(),
             parents: shard.parent_shards.iter().cloned().collect(),
             hash_range: shard.hash_key_range.as_ref().and_then(hash_range),
+            open: true,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kcl::{Batch, Failure, Processor, Settings};
 use tokio::time::{Instant, sleep};
 
-use crate::world::{FAILOVER, Log, Recorder, World, all, numbers, shards_of, until};
+use crate::world::{FAILOVER, Log, Recorder, World, all, distinct, numbers, shards_of, until};
 
 /// When which worker was handed something, at first and at last.
 type Times = Arc<Mutex<Vec<(String, Instant)>>>;
@@ -188,5 +188,35 @@ async fn an_owner_that_dies_while_it_is_asked_costs_no_more_than_a_crash() {
     b.reads(2).await;
     assert!(crashed.elapsed() < Duration::from_secs(6), "taken after {:?}", crashed.elapsed());
     until("all arrive at b", async || numbers(&log) == all(0..100)).await;
+    b.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_ends_while_it_is_asked_for_is_not_read_again() {
+    let world = Arc::new(World::with_shards(2).await);
+    let (log, times) = (Log::default(), Times::default());
+    world.put(0..100).await;
+    for (shard, quarter) in world.shard_ids().await.iter().zip([1, 3]) {
+        let split = world.kinesis.split_shard().stream_name("events").shard_to_split(shard);
+        let middle = (u128::MAX / 4 * quarter).to_string();
+        split.new_starting_hash_key(middle).send().await.unwrap();
+    }
+    let pause = Duration::from_secs(8);
+    let a = world.start_as(World::settings("a"), slow("a", &log, pause, &times)).await;
+    until("a is busy with both shards", async || times.lock().unwrap().len() == 2).await;
+    let b = world.start("b", &log).await;
+    until("b asks for a lease", async || {
+        world.leases().await.iter().any(|lease| lease.checkpoint_owner.as_deref() == Some("a"))
+    })
+    .await;
+    until("both shards are finished", async || {
+        world.leases().await.iter().filter(|lease| lease.is_finished()).count() == 2
+    })
+    .await;
+    world.put(100..200).await;
+    until("all arrive", async || distinct(&log) == all(0..200)).await;
+    sleep(FAILOVER).await;
+    assert_eq!(numbers(&log), all(0..200), "each arrives, and none twice");
+    a.stop().await;
     b.stop().await;
 }

@@ -1,10 +1,12 @@
 //! Workers, shards and leases together, against the embedded AWS on a paused clock.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod basics;
 mod beside_java;
 mod handover;
 mod positions;
 mod starved;
+mod throughput;
 mod under_a_leader;
 mod world;
