@@ -27,7 +27,7 @@ impl<P: Processor> Coordinator<P> {
         }
     }
 
-    pub(super) async fn give_back_one(&self, key: &str) -> Result<(), Error> {
+    async fn give_back_one(&self, key: &str) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let lease = self.table.get(key).await?;
             let is_mine = |lease: &Lease| lease.owner.as_deref() == Some(&*self.keeping.worker);
