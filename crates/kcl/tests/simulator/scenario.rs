@@ -16,6 +16,8 @@ pub(crate) struct Knobs {
     pub(crate) gives_up: bool,
     /// Which requests processes crash at, one after the other.
     pub(crate) sweep: Option<Sweep>,
+    /// How many times as long it lasts as the others, at a slower pace.
+    pub(crate) slowness: u32,
     /// Splits and merges.
     pub(crate) reshards: u32,
     /// Workers that are told to stop, and replaced.
@@ -77,6 +79,7 @@ const NOTHING: Knobs = Knobs {
     lanes: 0,
     gives_up: false,
     sweep: None,
+    slowness: 1,
     reshards: 0,
     leaves: 0,
     kills: 0,
@@ -98,7 +101,7 @@ const NOTHING: Knobs = Knobs {
 };
 
 /// The scenarios: seed `n` runs number `n` modulo their count.
-pub(crate) const SCENARIOS: [Knobs; 17] = [
+pub(crate) const SCENARIOS: [Knobs; 18] = [
     Knobs { name: "steady", ..NOTHING },
     Knobs { name: "resharding", reshards: 5, ..NOTHING },
     Knobs { name: "rolling restart", leaves: 4, reshards: 1, ..NOTHING },
@@ -141,6 +144,16 @@ pub(crate) const SCENARIOS: [Knobs; 17] = [
         name: "crash at every request",
         sweep: Some(Sweep { from: 0, moment: Death::BeforeReply }),
         reshards: 2,
+        ..NOTHING
+    },
+    // Longer than the time between two audits, so that leases of finished shards are deleted.
+    Knobs {
+        name: "garbage",
+        slowness: 6,
+        reshards: 12,
+        leaves: 2,
+        kills: 1,
+        crashes: 2,
         ..NOTHING
     },
     Knobs {

@@ -57,8 +57,9 @@ fn settings(worker: String, knobs: &Knobs) -> Settings {
         drain: Duration::from_secs(5),
         renewal_thread: false,
         // Fewer reads, so that more seeds fit the time: the order of things is what is looked for, not speed.
-        read_interval: Duration::from_millis(400),
-        idle_interval: Duration::from_millis(900),
+        read_interval: Duration::from_millis(400) * knobs.slowness,
+        idle_interval: Duration::from_millis(900) * knobs.slowness,
+        checkpoint_interval: Duration::from_secs(1) * knobs.slowness,
         ..Settings::new(STREAM, LEASES, worker)
     }
 }

@@ -95,7 +95,7 @@ impl World {
         let clock = Clock::held(START_MS);
         let aws = LocalAws::builder().clock(clock.clone()).build();
         let config = aws.sdk_config().into_builder().time_source(Hour(clock.clone(), None)).build();
-        let mut plan = scenario::plan(&knobs, TROUBLE_S, &mut dice);
+        let mut plan = scenario::plan(&knobs, TROUBLE_S * u64::from(knobs.slowness), &mut dice);
         plan.reverse();
         Self {
             weather: Weather::new(knobs),
@@ -132,7 +132,8 @@ impl World {
             let at_ms = self.dice.u64(0..3_000);
             self.schedule(at_ms, Action::Join(None));
         }
-        while self.now_ms < TROUBLE_S * 1_000 {
+        let Knobs { slowness, .. } = self.knobs;
+        while self.now_ms < TROUBLE_S * u64::from(slowness) * 1_000 {
             self.act();
             self.produce();
             self.round();
@@ -144,7 +145,7 @@ impl World {
 
     /// One step of everybody, in an order of its own.
     fn round(&mut self) {
-        let quantum_ms = self.dice.u64(1..=QUANTUM_MS);
+        let quantum_ms = self.dice.u64(1..=QUANTUM_MS) * u64::from(self.knobs.slowness);
         self.dice.shuffle(&mut self.fleet);
         for process in &mut self.fleet {
             process.step(self.now_ms, quantum_ms);
@@ -274,7 +275,7 @@ impl World {
         if self.now_ms < self.next_put_ms {
             return;
         }
-        self.next_put_ms = self.now_ms + self.dice.u64(50..900);
+        self.next_put_ms = self.now_ms + self.dice.u64(50..900) * u64::from(self.knobs.slowness);
         let records: Vec<_> = (0..self.dice.u64(1..12))
             .map(|_| {
                 self.put += 1;
