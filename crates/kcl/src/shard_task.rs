@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -97,6 +97,16 @@ impl<P> Resources<P> {
             consumer_arn: consumer.consumer_arn.clone(),
             carried: AtomicU64::new(0),
         }
+    }
+
+    /// The time to write down for leases that begin now: that of Kinesis, if one of them begins at the tip.
+    pub(crate) async fn now_for(&self, leases: &[Lease]) -> Result<SystemTime, Error> {
+        let is_latest = |it: &Lease| it.checkpoint == Checkpoint::Latest && it.initial_at.is_none();
+        if !leases.iter().any(is_latest) {
+            return Ok((self.now)());
+        }
+        let time = retrieval::time(&self.kinesis, &self.settings.stream, &*self.metrics).await?;
+        Ok(time.unwrap_or_else(|| (self.now)()))
     }
 }
 
@@ -378,8 +388,10 @@ impl<P: Processor> ShardTask<P> {
                 }
                 let shards = retrieval::list(kinesis, &settings.stream, &**metrics).await?;
                 let (leases, initial) = (table.scan().await?, settings.initial_position);
-                for lease in shards::missing_before(child, &shards, &leases, initial) {
-                    let initial_at = lease.begins_at(initial, (self.resources.now)());
+                let missing = shards::missing_before(child, &shards, &leases, initial);
+                let now = self.resources.now_for(&missing).await?;
+                for lease in missing {
+                    let initial_at = lease.begins_at(initial, now);
                     table.apply(&Transition::Create, &Lease { initial_at, ..lease }).await?;
                 }
             }

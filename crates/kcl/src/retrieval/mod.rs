@@ -16,6 +16,7 @@ mod polling;
 mod register;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -38,6 +39,7 @@ use polling::Polling;
 
 pub(crate) use list::list;
 pub(crate) use register::consumer_arn;
+pub(crate) use time::time;
 
 /// Where reading begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
