@@ -105,7 +105,7 @@ pub fn plan<'a>(observed: &'a [Observed], me: Me<'a>) -> Plan<'a> {
 /// What each lease counts: one, or the bytes a second that were measured, where it was.
 fn weigh(leases: Vec<&Observed>, balance: Balance) -> Vec<Weighed<'_>> {
     let known = |seen: &&Observed| seen.lease.throughput.filter(|it| it.is_finite() && *it >= 0.0);
-    let measured: Vec<_> = leases.iter().filter_map(|seen| known(seen)).collect();
+    let measured: Vec<_> = leases.iter().filter_map(known).collect();
     #[expect(clippy::cast_precision_loss, reason = "a count of leases")]
     let average = measured.iter().sum::<f64>() / (measured.len() as f64).max(1.0);
     let weight = |seen| match balance {

@@ -5,15 +5,18 @@
 //! and moves a shard's checkpoint only past what that accepted: at least once, in order within a shard,
 //! whatever crashes.
 //!
-//! How it fits together: [`Consumer`] looks at the lease table on a timer, [`balance`] decides which leases
-//! to take, each held lease has a task of its own that renews it (`held`) and one that reads its shard
-//! (`shard_task`). [`lease::transition`] knows every write that is ever made to a lease.
-//!
 //! Records come as batches to a [`Processor`], one by one to a function ([`each()`]), or as a stream of
-//! deliveries that are acknowledged in any order ([`stream()`]).
+//! deliveries that are acknowledged in any order ([`stream()`]). What fails is retried, halved and put away as
+//! [`Attempts`] says, never skipped.
 //!
-//! It knows no JSON, SNS or SQS. Deliberately absent as yet: graceful hand-over while balancing, enhanced
-//! fan-out, KPL de-aggregation.
+//! How it fits together: a [`Consumer`] looks at the lease table on a timer; [`shards`] says which leases are
+//! missing or have served, and [`balance`] which ones to get. Each lease that it holds has a task that keeps it
+//! (`lease::held`, on a thread of its own) and one that works on its shard (`shard_task`): pages come from
+//! `retrieval`, KPL aggregates are taken apart by `aggregate`, `delivery` hands records over and knows up to where
+//! all is settled. [`lease::transition`] knows every write that is ever made to a lease. What is decided is decided
+//! by functions without I/O.
+//!
+//! It knows no JSON, SNS or SQS.
 
 mod backoff;
 pub mod balance;
@@ -50,3 +53,8 @@ pub use settings::{
     Attempts, Balance, InitialPosition, Lanes, Mode, OutsideShard, Retrieval, Settings,
 };
 pub use stream::{Deliveries, RecordDelivery, ToStream, stream};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

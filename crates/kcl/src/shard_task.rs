@@ -129,7 +129,7 @@ impl<P: Processor> ShardTask<P> {
         let processor = self.resources.processor.clone();
         let work = async {
             processor.started(&shard).await;
-            self.read_to_end(start).await
+            Box::pin(self.read_to_end(start)).await
         };
         // Dropping the work is what losing a lease means: nothing it holds may reach the table any more,
         // and the next owner starts at the checkpoint.

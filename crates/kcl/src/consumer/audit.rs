@@ -257,15 +257,16 @@ mod tests {
         };
         let whole =
             Lease { hash_range: Some(HashRange { start: 0, end: u128::MAX }), ..lease.clone() };
+        let leases = &[lease];
         let mut audit = Audit { synced_at: Some(Instant::now()), ..Audit::default() };
         tokio::time::advance(URGENT_SYNC_INTERVAL).await;
-        let finding = audit.find(&[lease.clone()], "events");
+        let finding = audit.find(leases, "events");
         assert!(finding == Finding::NewHole && !audit.is_due(finding, true));
-        let finding = audit.find(&[lease.clone()], "events");
+        let finding = audit.find(leases, "events");
         assert!(finding == Finding::Hole);
         assert!(audit.is_due(finding, true) && !audit.is_due(finding, false));
         tokio::time::advance(HOLE_FOR_ALL).await;
-        let finding = audit.find(&[lease], "events");
+        let finding = audit.find(leases, "events");
         assert!(audit.is_due(finding, false));
         assert_eq!(audit.hole(), Some(HOLE_FOR_ALL));
         assert!(audit.find(&[whole], "events") == Finding::Whole);

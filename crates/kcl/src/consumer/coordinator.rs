@@ -44,7 +44,7 @@ pub(super) struct Coordinator<P> {
     pub(super) assignments: Option<Assignments>,
     pub(super) seen: Seen,
     /// Leases that we asked for, and when they were last seen not to be ours yet.
-    awaited: BTreeMap<String, Instant>,
+    pub(super) awaited: BTreeMap<String, Instant>,
     pub(super) audit: Audit,
     pub(super) next_look: Instant,
     looks: u64,
@@ -118,6 +118,7 @@ impl<P: Processor> Coordinator<P> {
         if let Some(assignments) = &self.assignments {
             assignments.withdraw().await;
         }
+        self.give_back().await;
         while let Some(ended) = self.reading.tasks.join_next_with_id().await {
             let ended = self.reading.forget(ended);
             result = result.and(self.ended(ended));
@@ -192,10 +193,13 @@ impl<P: Processor> Coordinator<P> {
         let owned_by_other = lease.owner.as_deref().is_some_and(|owner| owner != worker);
         let live = owned_by_other && observed.iter().any(|seen| lives(&seen));
         if live && self.consumer.settings.mode == Mode::Native {
+            // Before the answer, for the wish may get through without it.
+            self.awaited.insert(lease.key.clone(), Instant::now());
             let asked = self.table.apply(&Transition::Ask { worker }, lease).await?;
             if let Outcome::Applied(lease) = asked {
                 info!(shard = lease.key, holder = lease.holder(), "asked for a lease");
-                self.awaited.insert(lease.key, Instant::now());
+            } else {
+                self.awaited.remove(&lease.key);
             }
             return Ok(());
         }

@@ -3,6 +3,7 @@
 mod assigned;
 mod audit;
 mod coordinator;
+mod give_back;
 mod reading;
 mod renewals;
 mod seen;

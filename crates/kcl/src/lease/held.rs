@@ -162,7 +162,7 @@ impl HeldLease {
 impl Keeper {
     async fn run(mut self) {
         loop {
-            let renewal = self.next_renewal.min(self.deadline());
+            let renewal = self.next_renewal.min(self.deadline()).min(self.next_measure());
             let command = tokio::select! {
                 biased;
                 () = sleep_until(renewal) => None,
@@ -199,7 +199,8 @@ impl Keeper {
             if let Some(written) = self.try_write(&self.releasing()).await {
                 return written;
             }
-            // Asked for since the last renewal: then it goes to whom it was asked by.
+            // Asked for since the last renewal, or not any more: then it goes to whom it was asked by, or to
+            // nobody.
         }
     }
 
@@ -235,7 +236,7 @@ impl Keeper {
                 self.see(lease, sent_at);
                 Some(Ok(()))
             }
-            Ok(Ok(Outcome::Conflict(Some(current)))) if self.is_asked_for(&current) => {
+            Ok(Ok(Outcome::Conflict(Some(current)))) if self.is_wished_for(&current) => {
                 self.see(current, self.renewed_at);
                 None
             }
@@ -265,11 +266,11 @@ impl Keeper {
         Some((current.clone(), made_by.1))
     }
 
-    /// Whether the row is the one that we know, but for another worker's wish to have it.
-    fn is_asked_for(&self, current: &Lease) -> bool {
+    /// Whether the row is the one that we know, but for another worker's wish to have it, made or taken back.
+    fn is_wished_for(&self, current: &Lease) -> bool {
         current.counter == self.lease.counter
-            && current.owner != self.lease.owner
-            && current.checkpoint_owner.as_deref() == Some(&*self.keeping.worker)
+            && current.holder() == self.lease.holder()
+            && current.holder() == Some(&*self.keeping.worker)
     }
 
     /// Takes the row as what is known, shown to others by a write sent at `sent_at`.
@@ -301,6 +302,13 @@ impl Keeper {
         self.measured_at = Instant::now();
         let newest = f64::from(bytes) / 1024.0 / elapsed;
         self.lease.throughput.map_or(newest, |old| old * (1.0 - NEWEST) + newest * NEWEST)
+    }
+
+    /// When what the shard carries is to be written down at the latest: checkpoints of a busy shard, which are
+    /// renewals, do not tell it.
+    fn next_measure(&self) -> Instant {
+        let never = self.next_renewal;
+        if self.keeping.throughput { self.measured_at + self.keeping.failover } else { never }
     }
 
     /// When reading must have stopped: a tenth before others may take the lease.

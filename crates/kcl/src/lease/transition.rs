@@ -36,6 +36,8 @@ pub enum Transition {
         /// The next owner.
         worker: String,
     },
+    /// Take such a wish back: the one who processes is the owner again.
+    Withdraw,
     /// Hand the lease over to the one who asked for it.
     HandOver,
     /// Save how far the shard has been processed; counts as a renewal.
@@ -74,6 +76,7 @@ impl Transition {
             Self::Renew { .. } => "renew",
             Self::Take { .. } => "take",
             Self::Ask { .. } => "ask",
+            Self::Withdraw => "withdraw",
             Self::HandOver => "hand over",
             Self::Checkpoint(_) => "checkpoint",
             Self::Children(_) => "children",
@@ -104,6 +107,7 @@ impl Transition {
             Self::Ask { worker } => {
                 lease.checkpoint_owner = lease.owner.replace(worker.clone());
             }
+            Self::Withdraw => lease.owner = lease.checkpoint_owner.take(),
             Self::HandOver => {
                 lease.checkpoint_owner = None;
                 lease.owner_switches += 1;
@@ -128,6 +132,7 @@ impl Transition {
             | Self::Evict => true,
             Self::Create
             | Self::Ask { .. }
+            | Self::Withdraw
             | Self::Children(_)
             | Self::HashRange(_)
             | Self::Pin(_)
@@ -160,7 +165,7 @@ impl Transition {
             Self::Renew { .. } | Self::Take { .. } | Self::Checkpoint(_) | Self::Delete => {
                 write.require_counter(seen);
             }
-            Self::Ask { .. } => {
+            Self::Ask { .. } | Self::Withdraw => {
                 write.require_owner(seen);
                 write.require_checkpoint_owner(seen);
             }
@@ -202,6 +207,11 @@ impl Transition {
                 let holder = after.checkpoint_owner.clone().unwrap_or_default();
                 write.set(CHECKPOINT_OWNER, AttributeValue::S(holder));
             }
+            Self::Withdraw => {
+                let holder = after.owner.clone().unwrap_or_default();
+                write.set(LEASE_OWNER, AttributeValue::S(holder));
+                write.remove(&[CHECKPOINT_OWNER]);
+            }
             Self::HandOver => {
                 write.set_number(OWNER_SWITCHES, after.owner_switches);
                 write.remove(&[CHECKPOINT_OWNER]);
@@ -225,7 +235,7 @@ impl Transition {
         let after = self.apply(seen);
         match self {
             Self::Create | Self::Delete => false,
-            Self::Ask { .. } => {
+            Self::Ask { .. } | Self::Withdraw => {
                 current.owner == after.owner && current.checkpoint_owner == after.checkpoint_owner
             }
             Self::Pin(_) => current.initial_at.is_some(),

@@ -116,8 +116,10 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let began = Instant::now();
-    let answer = timeout(CALL_MAX, Box::pin(sent)).await;
-    let answer = answer.unwrap_or_else(|late| Err(SdkError::timeout_error(late)));
+    let answer = match timeout(CALL_MAX, Box::pin(sent)).await {
+        Ok(answer) => answer,
+        Err(late) => Err(SdkError::timeout_error(late)),
+    };
     metrics.called(api, began.elapsed(), answer.is_ok());
     answer.map_err(|error| {
         let why = Why::of(error.code());

@@ -196,10 +196,10 @@ fn of_a_split_both_children_must_have_moved() {
 
 #[test]
 fn a_lease_of_a_shard_that_is_gone_goes_at_once_if_finished_and_else_after_long() {
-    let gone = Lease::new("shardId-gone", Checkpoint::parse("4954", 0).unwrap());
-    assert!(deleted(&[gone.clone()], false).is_empty(), "the list may be behind a reshard");
-    assert_eq!(deleted(&[gone.clone()], true), ["shardId-gone"]);
-    assert_eq!(deleted(&[finished(gone)], false), ["shardId-gone"]);
+    let gone = [Lease::new("shardId-gone", Checkpoint::parse("4954", 0).unwrap())];
+    assert!(deleted(&gone, false).is_empty(), "the list may be behind a reshard");
+    assert_eq!(deleted(&gone, true), ["shardId-gone"]);
+    assert_eq!(deleted(&gone.map(finished), false), ["shardId-gone"]);
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod beside_java;
 mod handover;
 mod positions;
 mod starved;
+mod throughput;
 mod under_a_leader;
 mod world;

@@ -96,6 +96,11 @@ impl Life {
         *lock(&self.crash) = Some(Crash { request, moment });
     }
 
+    /// Has it crash no more.
+    pub(crate) fn live_on(&self) {
+        *lock(&self.crash) = None;
+    }
+
     /// Whether it crashes at `request`, and at which moment of it.
     pub(crate) fn crash_at(&self, request: u64) -> Option<Death> {
         lock(&self.crash).filter(|crash| crash.request == request).map(|crash| crash.moment)

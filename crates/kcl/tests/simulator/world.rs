@@ -317,6 +317,7 @@ impl World {
         self.plan.clear();
         for process in &mut self.fleet {
             process.wake();
+            process.life.live_on();
         }
         self.recorder.record(What::Calm);
         while self.fleet.iter().filter(|process| !process.is_told()).count() < 2 {

@@ -142,3 +142,16 @@ fn a_renewal_whose_reply_was_lost_is_recognised_although_a_hand_over_was_asked_f
     let current = Transition::Ask { worker: "b".into() }.apply(&renewed);
     assert!(RENEW.has_happened(&lease(), &current));
 }
+
+#[test]
+fn a_wish_that_is_taken_back_leaves_the_lease_as_it_was() {
+    let write = Transition::Withdraw.write(&asked());
+    assert_eq!(
+        write.condition,
+        "leaseOwner = :seenOwner AND checkpointOwner = :seenCheckpointOwner"
+    );
+    assert_eq!(write.update, "SET leaseOwner = :leaseOwner REMOVE checkpointOwner");
+    assert_eq!(write.values[":leaseOwner"], AttributeValue::S("a".into()));
+    assert_eq!(Transition::Withdraw.apply(&asked()), lease());
+    assert!(Transition::Withdraw.has_happened(&asked(), &lease()));
+}
