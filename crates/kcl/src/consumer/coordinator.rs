@@ -240,7 +240,9 @@ impl<P: Processor> Coordinator<P> {
         handed_since: Option<Instant>,
     ) -> Result<(), Error> {
         if lease.is_finished() {
-            return Ok(()); // Asked for, and its owner came to the end of the shard before handing over.
+            // Asked for, and its owner came to the end of the shard before handing over.
+            self.table.apply(&Transition::Evict, lease).await?;
+            return Ok(());
         }
         let taken_at = Instant::now();
         let take = Transition::Take { worker: self.keeping.worker.to_string() };
