@@ -69,7 +69,7 @@ impl Weather {
         Self { knobs, state: Arc::default() }
     }
 
-    /// No more faults; the network keeps its delays.
+    /// No more faults, and nothing is slow: a lease may be lost to that.
     pub(crate) fn calm_down(&self) {
         *self.lock() = State { calm: true, cuts: Vec::new() };
     }
@@ -98,7 +98,7 @@ impl Weather {
     pub(crate) fn forecast(&self, dice: &mut fastrand::Rng) -> Forecast {
         let knobs = &self.knobs;
         let chance = dice.u32(0..1000);
-        let slow = dice.u32(0..1000) < knobs.slow_network;
+        let slow = dice.u32(0..1000) < knobs.slow_network && !self.is_calm();
         let most = if slow { 1_500 } else { 12 };
         let mut way = || Duration::from_millis(dice.u64(1..=most));
         let (before, after) = (way(), way());
