@@ -6,6 +6,7 @@
 mod cbor;
 mod child;
 mod handover;
+mod json;
 mod memory;
 mod pages;
 mod reads;

@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
 use crate::pages::{Pages, Wire, iterator};
 use crate::stub::Stub;
 use crate::usage::{cpu_s, rss_mb};
+use crate::{Error, cbor, json};
 
 /// Enough shards that what Kinesis allows each of them is more than the processor can do.
 const SHARDS: usize = 512;
@@ -28,8 +28,10 @@ const STREAM_CAPACITY: usize = 1_000;
 
 /// What is carried, and how far.
 pub(crate) const LOADS: [&str; 2] = ["300 B", "25 KB"];
-pub(crate) const WAYS: [&str; 10] = [
+pub(crate) const WAYS: [&str; 12] = [
     "stub alone",
+    "decoder alone",
+    "decoder alone, CBOR",
     "SDK alone",
     "SDK alone, CBOR",
     "Processor",
@@ -73,7 +75,9 @@ pub(crate) fn run(load: &str, way: &str) -> Result<Value, Error> {
     let stub = Stub::new(SHARDS, Pages::full(wire, &data), Duration::ZERO);
     let arrived = Arc::new(Arrived::default());
     let measured = match way {
-        "stub alone" => serve(&Pages::full(wire, &data), data.len(), &arrived)?,
+        "stub alone" | "decoder alone" | "decoder alone, CBOR" => {
+            decode(&Pages::full(wire, &data), way != "stub alone", &arrived)?
+        }
         "SDK alone" | "SDK alone, CBOR" => runtime()?.block_on(call(&stub, &arrived))?,
         _ => runtime()?.block_on(consume(&stub, way, &arrived))?,
     };
@@ -100,12 +104,20 @@ fn runtime() -> Result<Runtime, Error> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// Only makes the answers.
-fn serve(pages: &Pages, record_bytes: usize, arrived: &Arrived) -> Result<Measured, Error> {
+/// Makes the answers, and reads their records without the SDK if that is asked for.
+fn decode(pages: &Pages, reads: bool, arrived: &Arrived) -> Result<Measured, Error> {
     let begin = Mark::set(arrived)?;
     for page in 1.. {
-        std::hint::black_box(pages.serve(page));
-        arrived.add(pages.records(), pages.records() * record_bytes);
+        let body = std::hint::black_box(pages.serve(page));
+        let records = match (reads, pages.wire) {
+            (false, _) => Vec::new(),
+            (true, Wire::Json) => json::records(body)?,
+            (true, Wire::Cbor) => cbor::records(&body)?,
+        };
+        if reads && records.len() != pages.records() {
+            return Err(format!("{} records were read", records.len()).into());
+        }
+        arrived.add(pages.records(), pages.records() * pages.record_bytes);
         if begin.at.elapsed() > WINDOW / 2 {
             break;
         }
