@@ -18,6 +18,7 @@
 //!
 //! It knows no JSON, SNS or SQS.
 
+mod aggregate;
 mod backoff;
 pub mod balance;
 mod budget;
@@ -39,6 +40,7 @@ mod shard_task;
 pub mod shards;
 mod stream;
 
+pub use aggregate::{Aggregated, Aggregator, Aggregators, NotAdded};
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, Position, SequenceNumber};
 pub use consumer::{Consumer, Status};
 pub use dead_letters::{WithDeadLetters, with_dead_letters};

@@ -30,6 +30,12 @@ impl Record {
     pub fn sequence_number(&self) -> SequenceNumber {
         self.position.sequence
     }
+
+    /// What it holds in memory, its own size among it: a million empty ones are not free.
+    pub(crate) fn bytes_held(&self) -> usize {
+        let key = self.partition_key.as_ref().map_or(0, |key| key.as_bytes().len());
+        size_of::<Self>() + self.data.len() + key
+    }
 }
 
 /// What a producer keeps together: records with one key lie in one shard, in order. 1 to 256 characters.

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::aggregate;
 use crate::backoff::backoff;
 use crate::budget::{Budget, Permit};
 use crate::checkpoint::{Checkpoint, Position};
@@ -17,12 +18,13 @@ use crate::clock::Now;
 use crate::consumer::{Consumer, End};
 use crate::delivery::{Delivery, Drained, Offer};
 use crate::error::Error;
-use crate::lease::Lease;
 use crate::lease::held::{HeldLease, NotWritten};
 use crate::lease::table::LeaseTable;
 use crate::lease::transition::Transition;
-use crate::metrics::Metrics;
+use crate::lease::{HashRange, Lease};
+use crate::metrics::{Fate, Metrics};
 use crate::processor::{Ended, Processor, ShardContext};
+use crate::record::Record;
 use crate::retrieval::{self, Page, Source, Start};
 use crate::settings::Settings;
 use crate::shards::{self, Shard};
@@ -51,6 +53,8 @@ pub(crate) struct ShardTask<P> {
     shard: ShardContext,
     /// Shards that have to be processed to their end before this one.
     parents: BTreeSet<String>,
+    /// The part of the key space that is the shard's.
+    hash_range: Option<HashRange>,
     /// Up to where the lease says that all is done.
     resume: Option<Position>,
     saved: Saved,
@@ -94,6 +98,16 @@ impl<P> Resources<P> {
             carried: AtomicU64::new(0),
         }
     }
+
+    /// The time to write down for leases that begin now: that of Kinesis, if one of them begins at the tip.
+    pub(crate) async fn now_for(&self, leases: &[Lease]) -> Result<SystemTime, Error> {
+        let is_latest = |it: &Lease| it.checkpoint == Checkpoint::Latest && it.initial_at.is_none();
+        if !leases.iter().any(is_latest) {
+            return Ok((self.now)());
+        }
+        let time = retrieval::time(&self.kinesis, &self.settings.stream, &*self.metrics).await?;
+        Ok(time.unwrap_or_else(|| (self.now)()))
+    }
 }
 
 impl<P: Processor> ShardTask<P> {
@@ -114,6 +128,7 @@ impl<P: Processor> ShardTask<P> {
         Self {
             delivery: Delivery::start(processor, &shard, settings, metrics, now),
             parents: lease.parents.clone(),
+            hash_range: lease.hash_range,
             resume,
             saved: Saved { position: resume, at: Instant::now() },
             shard,
@@ -246,16 +261,15 @@ impl<P: Processor> ShardTask<P> {
         if let Some(since) = self.handed_since.take() {
             metrics.handed_over(since.elapsed());
         }
-        let Page { records, permit, millis_behind_latest, .. } = page;
+        let Page { records, mut permit, millis_behind_latest, .. } = page;
         metrics.behind(&self.shard.id, Duration::from_millis(millis_behind_latest));
         let bytes = records.iter().map(|record| record.data.len() as u64).sum();
         self.held.carried(bytes);
         self.resources.carried.fetch_add(bytes, Relaxed);
-        let mut unpacked = Vec::with_capacity(records.len());
-        let mut read_to = None;
-        for record in records {
-            read_to = Some(record.position);
-            unpacked.push(record);
+        let of_kinesis = records.len();
+        let (mut unpacked, read_to) = self.unpack(records);
+        if unpacked.len() > of_kinesis {
+            permit.cover(unpacked.iter().map(Record::bytes_held).sum());
         }
         // Read again from the checkpoint's record, as it may hold more than was settled.
         let resume = self.resume;
@@ -270,6 +284,28 @@ impl<P: Processor> ShardTask<P> {
             skipped_to,
             hold: permit,
         })
+    }
+
+    /// Takes aggregates apart. Gives the last position that there is, too.
+    fn unpack(&self, records: Vec<Record>) -> (Vec<Record>, Option<Position>) {
+        let (shard, metrics) = (&*self.shard.id, &self.resources.metrics);
+        let outside = self.resources.settings.outside_shard;
+        let mut unpacked = Vec::with_capacity(records.len());
+        let mut read_to = None;
+        for record in records {
+            let (position, bytes) = (record.position, record.data.len() as u64);
+            let became = aggregate::unpack(record, self.hash_range, outside, &mut unpacked);
+            read_to = Some(became.last);
+            let (dropped, dropped_bytes) = became.outside;
+            if dropped > 0 {
+                metrics.records(Fate::OutsideShard, dropped, dropped_bytes);
+            }
+            if became.is_damaged {
+                metrics.records(Fate::Damaged, 1, bytes);
+                warn!(shard, %position, "an aggregate cannot be read: it is delivered whole");
+            }
+        }
+        (unpacked, read_to)
     }
 
     /// Saves the place. What fails for now is tried again with the next movement.
@@ -352,8 +388,10 @@ impl<P: Processor> ShardTask<P> {
                 }
                 let shards = retrieval::list(kinesis, &settings.stream, &**metrics).await?;
                 let (leases, initial) = (table.scan().await?, settings.initial_position);
-                for lease in shards::missing_before(child, &shards, &leases, initial) {
-                    let initial_at = lease.begins_at(initial, (self.resources.now)());
+                let missing = shards::missing_before(child, &shards, &leases, initial);
+                let now = self.resources.now_for(&missing).await?;
+                for lease in missing {
+                    let initial_at = lease.begins_at(initial, now);
                     table.apply(&Transition::Create, &Lease { initial_at, ..lease }).await?;
                 }
             }

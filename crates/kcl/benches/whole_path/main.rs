@@ -91,10 +91,7 @@ async fn run_sections(arguments: &[&str]) -> Result<(), Error> {
         }
         match section {
             "throughput" => {
-                for (load, way) in throughput::LOADS
-                    .iter()
-                    .flat_map(|load| throughput::WAYS.map(|way| (load, way)))
-                {
+                for (load, way) in throughput::cases() {
                     tell(child::run(&["throughput", load, way]).await?);
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use kcl::{Batch, Consumer, Failure, Lanes, Processor, Settings};
+use kcl::{Aggregator, Batch, Consumer, Failure, Lanes, Processor, Settings};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -27,8 +27,11 @@ const CALLS: usize = 4;
 const STREAM_CAPACITY: usize = 1_000;
 
 /// What is carried, and how far.
-pub(crate) const LOADS: [&str; 2] = ["300 B", "25 KB"];
-pub(crate) const WAYS: [&str; 12] = [
+const LOADS: [&str; 3] = ["300 B", "25 KB", AGGREGATED];
+/// Records of 300 bytes in aggregates of 25 KB.
+const AGGREGATED: &str = "300 B aggregated";
+const AGGREGATE_BYTES: usize = 25_000;
+const WAYS: [&str; 12] = [
     "stub alone",
     "decoder alone",
     "decoder alone, CBOR",
@@ -42,6 +45,18 @@ pub(crate) const WAYS: [&str; 12] = [
     "stream",
     "stream, Unordered(8)",
 ];
+
+/// What is measured: a load, and a way to carry it.
+pub(crate) fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = LOADS.into_iter().flat_map(|load| WAYS.map(|way| (load, way)));
+    // What does not take aggregates apart, and how records go on from there, is told by the others.
+    all.filter(|(load, way)| *load == "300 B" || way.starts_with("Processor") || !is_kcl(way))
+        .filter(|(load, way)| *load != AGGREGATED || is_kcl(way))
+}
+
+fn is_kcl(way: &str) -> bool {
+    !way.contains("alone")
+}
 
 /// Records and bytes that arrived.
 #[derive(Default)]
@@ -89,15 +104,25 @@ pub(crate) fn run(load: &str, way: &str) -> Result<Value, Error> {
     Ok(line)
 }
 
-/// Bytes that do not compress to a pattern of base64.
+/// The bytes of a record as Kinesis has it, of no pattern.
 fn payload(load: &str) -> Result<Vec<u8>, Error> {
-    let bytes = match load {
-        "300 B" => 300,
-        "25 KB" => 25_000,
-        _ => return Err(format!("no load {load}").into()),
-    };
     let mut random = fastrand::Rng::with_seed(7);
-    Ok((0..bytes).map(|_| random.u8(..)).collect())
+    let mut bytes = |many| (0..many).map(|_| random.u8(..)).collect::<Vec<_>>();
+    match load {
+        "300 B" => Ok(bytes(300)),
+        "25 KB" => Ok(bytes(25_000)),
+        AGGREGATED => {
+            let mut aggregator = Aggregator::new(AGGREGATE_BYTES);
+            for record in 0.. {
+                let key = format!("customer-{:07}", record % 1_000);
+                if let Some(full) = aggregator.add(&key, None, bytes(300))? {
+                    return Ok(full.data.to_vec());
+                }
+            }
+            Err("it never fills".into())
+        }
+        _ => Err(format!("no load {load}").into()),
+    }
 }
 
 fn runtime() -> Result<Runtime, Error> {

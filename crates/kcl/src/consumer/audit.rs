@@ -164,9 +164,9 @@ impl<P: Processor> Coordinator<P> {
         let is_unknown =
             finding == Finding::Unknown && shards::coverage(&leases) == Coverage::Unknown;
         if matches!(finding, Finding::Empty | Finding::Hole) || is_unknown {
+            let now = self.resources.now_for(&missing).await?;
             for mut lease in missing {
-                lease.initial_at =
-                    lease.begins_at(settings.initial_position, (self.consumer.now)());
+                lease.initial_at = lease.begins_at(settings.initial_position, now);
                 let made = self.table.apply(&Transition::Create, &lease).await?;
                 if let Outcome::Applied(lease) = made {
                     info!(shard = lease.key, checkpoint = %lease.checkpoint, "made a lease");

@@ -244,6 +244,11 @@ impl<P: Processor> Coordinator<P> {
             self.table.apply(&Transition::Evict, lease).await?;
             return Ok(());
         }
+        if self.reading.keys().contains(&lease.key) {
+            // Lost, and the task that reads it does not know as yet, or is not done: two must not read at once.
+            self.reading.hint(&lease.key);
+            return Ok(());
+        }
         let taken_at = Instant::now();
         let take = Transition::Take { worker: self.keeping.worker.to_string() };
         let Outcome::Applied(mut lease) = self.table.apply(&take, lease).await? else {
@@ -251,8 +256,9 @@ impl<P: Processor> Coordinator<P> {
         };
         self.awaited.remove(&lease.key);
         let initial = self.consumer.settings.initial_position;
+        let now = self.resources.now_for(std::slice::from_ref(&lease)).await?;
         if lease.initial_at.is_none()
-            && let Some(at) = lease.begins_at(initial, (self.consumer.now)())
+            && let Some(at) = lease.begins_at(initial, now)
         {
             // Made by a worker that does not write it down.
             let pinned = self.table.apply(&Transition::Pin(at), &lease).await?;

@@ -99,7 +99,7 @@ fn parcel_ends(records: &[Record]) -> Vec<(usize, usize)> {
     let (mut count, mut bytes) = (0, 0);
     for aggregate in records.chunk_by(|a, b| a.sequence_number() == b.sequence_number()) {
         count += aggregate.len();
-        bytes += aggregate.iter().map(|record| record.data.len()).sum::<usize>();
+        bytes += aggregate.iter().map(Record::bytes_held).sum::<usize>();
         if bytes >= PARCEL_BYTES_LEAST {
             parcels.push((std::mem::take(&mut count), std::mem::take(&mut bytes)));
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,6 +26,9 @@ use crate::metrics::{Loss, Metrics};
 const COMMANDS_MAX: usize = 1;
 /// Pause after a write that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// How often a release is tried: without it the lease stands still until it expires, but who stops must not wait
+/// as long for DynamoDB.
+const RELEASE_ATTEMPTS_MAX: u32 = 4;
 /// Weight of the newest measurement of the throughput. KCL: `LeaseStatsRecorder`, 0.5.
 const NEWEST: f64 = 0.5;
 
@@ -195,12 +198,20 @@ impl Keeper {
     }
 
     async fn release(&mut self) -> Result<(), NotWritten> {
+        let mut attempt = 1;
         loop {
-            if let Some(written) = self.try_write(&self.releasing()).await {
-                return written;
+            match self.try_write(&self.releasing()).await {
+                Some(Err(NotWritten::ForNow)) if attempt < RELEASE_ATTEMPTS_MAX => {
+                    attempt += 1;
+                    sleep(RETRY_PAUSE).await;
+                }
+                Some(written) => return written,
+                // An attempt got through, its reply did not.
+                None if self.lease.holder() != Some(&*self.keeping.worker) => return Ok(()),
+                // Asked for since the last renewal, or not any more: then it goes to whom it was asked by, or
+                // to nobody.
+                None => {}
             }
-            // Asked for since the last renewal, or not any more: then it goes to whom it was asked by, or to
-            // nobody.
         }
     }
 

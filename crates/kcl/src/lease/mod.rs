@@ -132,7 +132,8 @@ impl Lease {
     pub(crate) fn begins_at(&self, initial: InitialPosition, now: SystemTime) -> Option<u64> {
         match (self.checkpoint, initial) {
             (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => Some(millis(at)),
-            (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => Some(millis(now)),
+            (Checkpoint::Latest, _) => Some(millis(now)),
+            // `AT_TIMESTAMP` of a worker that was told a time this one does not know: from the oldest record.
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ mod polling;
 mod register;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -38,6 +39,7 @@ use polling::Polling;
 
 pub(crate) use list::list;
 pub(crate) use register::consumer_arn;
+pub(crate) use time::time;
 
 /// Where reading begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,9 +128,7 @@ fn record(record: aws_sdk_kinesis::types::Record) -> Result<Record, InvalidCheck
     })
 }
 
-/// What records hold in memory, their own size among it: a million empty ones are not free.
+/// What records hold in memory.
 fn bytes(records: &[Record]) -> usize {
-    let key = |record: &Record| record.partition_key.as_ref().map_or(0, |key| key.as_bytes().len());
-    let of = |record: &Record| size_of::<Record>() + record.data.len() + key(record);
-    records.iter().map(of).sum()
+    records.iter().map(Record::bytes_held).sum()
 }

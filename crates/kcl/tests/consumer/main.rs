@@ -1,6 +1,7 @@
 //! Workers, shards and leases together, against the embedded AWS on a paused clock.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aggregates;
 mod audit;
 mod basics;
 mod beside_java;

@@ -120,9 +120,11 @@ pub(crate) enum Standstill {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// The run begins. `taking` says that workers may take leases from others that live.
+    /// `latest` that what was put before a shard's lease was made is none of theirs.
     Scenario {
         name: &'static str,
         taking: bool,
+        latest: bool,
     },
     /// A record is in the stream.
     Put {
@@ -147,6 +149,8 @@ pub(crate) enum What {
     Stands(Who, Standstill, u64),
     /// It runs again.
     Resumes(Who),
+    /// A worker's time of day is off by so many milliseconds from now on.
+    Hour(Who, i64),
     /// From now until another such entry the worker cannot reach the service.
     Cut(Option<Who>, &'static str, u64),
     /// A request left a worker; `fate` tells what became of it.
@@ -172,6 +176,12 @@ pub(crate) enum What {
         fence: u64,
         records: Vec<Numbered>,
         local_ms: u64,
+    },
+    /// Records that are safe before their call is over, or in the dead-letter queue.
+    Took {
+        who: Who,
+        shard: String,
+        records: Vec<Numbered>,
     },
     Done {
         who: Who,
@@ -199,6 +209,18 @@ pub(crate) struct Entry {
     pub(crate) what: What,
 }
 
+impl Entry {
+    /// What is safe from here on: the shard and the records.
+    pub(crate) fn accepted(&self) -> &[Numbered] {
+        match &self.what {
+            What::Took { records, .. } | What::Done { done: Done::Accepted(records), .. } => {
+                records
+            }
+            _ => &[],
+        }
+    }
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>3}.{:03} ", self.at_ms / 1000, self.at_ms % 1000)?;
@@ -218,6 +240,9 @@ impl fmt::Display for Entry {
             }
             What::Done { who, call, shard, done: Done::Accepted(records) } => {
                 write!(f, "{who} accepts {} in call {call} of {shard}", numbers(records))
+            }
+            What::Took { who, shard, records } => {
+                write!(f, "{who} took {} of {shard}", numbers(records))
             }
             What::Done { who, call, shard, done } => {
                 write!(f, "{who} ends call {call} of {shard}: {done:?}")

@@ -1,7 +1,7 @@
 //! What the parts of one process share: who it is, whether it lives, when it is to crash.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(crate) struct Life {
     died: Notify,
     requests: AtomicU64,
     calls: AtomicU64,
+    /// Milliseconds by which its time of day is ahead of the world's.
+    ahead_ms: AtomicI64,
     crash: Mutex<Option<Crash>>,
 }
 
@@ -43,6 +45,7 @@ impl Life {
             died: Notify::new(),
             requests: AtomicU64::new(0),
             calls: AtomicU64::new(0),
+            ahead_ms: AtomicI64::new(0),
             crash: Mutex::new(None),
         }
     }
@@ -88,6 +91,16 @@ impl Life {
     /// The number of the next call of the processor.
     pub(crate) fn next_call(&self) -> u64 {
         self.calls.fetch_add(1, Relaxed)
+    }
+
+    /// Sets its time of day, which nothing but a place to begin at may depend on.
+    pub(crate) fn set_hour(&self, ahead_ms: i64) {
+        self.record(What::Hour(self.who, ahead_ms));
+        self.ahead_ms.store(ahead_ms, Relaxed);
+    }
+
+    pub(crate) fn ahead_ms(&self) -> i64 {
+        self.ahead_ms.load(Relaxed)
     }
 
     /// Has it crash `after` requests from now.

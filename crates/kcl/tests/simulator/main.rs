@@ -15,6 +15,7 @@
 //! ```text
 //! cargo test -p kcl --test simulator                                            # what CI runs: some 20 s
 //! KCL_SIM_SEEDS=5000 cargo test -p kcl --test simulator -- --nocapture many     # a long run
+//! KCL_SIM_FIRST=5000 KCL_SIM_SEEDS=5000 cargo test ...                          # the next 5,000 seeds
 //! KCL_SIM_SEED=123 cargo test -p kcl --test simulator -- --nocapture one_seed   # one seed, with its history
 //! ```
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -37,8 +38,6 @@ use history::History;
 
 /// As many seeds as this allows are run where their number is not given.
 const BUDGET: Duration = Duration::from_secs(20);
-/// The first seed of every series.
-const FIRST: u64 = 0;
 
 fn asked(variable: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "how a seed is chosen from outside")]
@@ -78,7 +77,10 @@ impl Series {
         self.entries += history.len();
         self.repeated += invariants::duplicates(history);
         self.slowest = self.slowest.max(invariants::settling_ms(history).map(|ms| (ms, seed)));
-        self.complaints.extend(complaint(seed, history).map(|complaint| (seed, complaint)));
+        let complaint = complaint(seed, history);
+        // At once, for a long run.
+        complaint.iter().for_each(|complaint| println!("{complaint}"));
+        self.complaints.extend(complaint.map(|complaint| (seed, complaint)));
     }
 
     fn join(&mut self, other: Self) {
@@ -90,8 +92,8 @@ impl Series {
     }
 }
 
-/// Runs seeds from [`FIRST`] on, on all processors: a run is at home in one thread and shares nothing.
-fn run_series(goes_on: impl Fn(u64) -> bool + Sync) -> Series {
+/// Runs seeds from `first` on, on all processors: a run is at home in one thread and shares nothing.
+fn run_series(first: u64, goes_on: impl Fn(u64) -> bool + Sync) -> Series {
     let next = AtomicU64::new(0);
     let work = || {
         let mut series = Series::default();
@@ -100,7 +102,7 @@ fn run_series(goes_on: impl Fn(u64) -> bool + Sync) -> Series {
             if !goes_on(done) {
                 return series;
             }
-            series.add(FIRST + done, &world::run(FIRST + done));
+            series.add(first + done, &world::run(first + done));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -118,13 +120,14 @@ fn many_seeds_keep_every_invariant() {
     let elapsed = stopwatch();
     let least = scenario::SCENARIOS.len() as u64;
     let wanted = asked("KCL_SIM_SEEDS");
-    let series = run_series(|done| match wanted {
+    let first = asked("KCL_SIM_FIRST").unwrap_or_default();
+    let series = run_series(first, |done| match wanted {
         Some(wanted) => done < wanted,
         None => done < least || elapsed() < BUDGET,
     });
     let Series { seeds, entries, repeated, slowest, complaints } = series;
     println!(
-        "{seeds} seeds from {FIRST} in {:?}: {} failed, {entries} entries, {repeated} records twice, \
+        "{seeds} seeds from {first} in {:?}: {} failed, {entries} entries, {repeated} records twice, \
          slowest to settle {slowest:?} (ms, seed)",
         elapsed(),
         complaints.len(),

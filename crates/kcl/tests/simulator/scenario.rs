@@ -8,6 +8,16 @@ pub(crate) struct Knobs {
     pub(crate) name: &'static str,
     /// Whether leases move by being taken from workers that live, as in KCL 2.x: then records come twice.
     pub(crate) taking: bool,
+    /// Whether reading begins at the tip: what was put before a lease was made need not come.
+    pub(crate) latest: bool,
+    /// Batches of a shard at once, by key; in order of the shard if 0.
+    pub(crate) lanes: u16,
+    /// Whether records that fail too often go to the dead-letter queue.
+    pub(crate) gives_up: bool,
+    /// Which requests processes crash at, one after the other.
+    pub(crate) sweep: Option<Sweep>,
+    /// How many times as long it lasts as the others, at a slower pace.
+    pub(crate) slowness: u32,
     /// Splits and merges.
     pub(crate) reshards: u32,
     /// Workers that are told to stop, and replaced.
@@ -24,6 +34,8 @@ pub(crate) struct Knobs {
     pub(crate) outages: u32,
     /// Whether the workers' clocks run fast or slow, by up to 3 %.
     pub(crate) drift: bool,
+    /// Times at which a worker's time of day jumps. If any, it is wrong from its start.
+    pub(crate) hours: u32,
     pub(crate) slow_network: u32,
     pub(crate) throttled: u32,
     pub(crate) failed: u32,
@@ -35,10 +47,21 @@ pub(crate) struct Knobs {
     pub(crate) panicking_calls: u32,
 }
 
+/// The first process crashes at request `from`, the next one at the request after that, and so on: so that no
+/// request is left out, over all seeds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sweep {
+    pub(crate) from: u64,
+    pub(crate) moment: Death,
+}
+
 impl Knobs {
     /// Whether no worker ever loses a lease that it did not give away.
     pub(crate) fn is_gentle(&self) -> bool {
         if self.taking {
+            return false;
+        }
+        if self.sweep.is_some() {
             return false;
         }
         let Self { kills, crashes, stops, suspends, cuts, outages, .. } = self;
@@ -52,6 +75,11 @@ impl Knobs {
 const NOTHING: Knobs = Knobs {
     name: "nothing",
     taking: false,
+    latest: false,
+    lanes: 0,
+    gives_up: false,
+    sweep: None,
+    slowness: 1,
     reshards: 0,
     leaves: 0,
     kills: 0,
@@ -61,6 +89,7 @@ const NOTHING: Knobs = Knobs {
     cuts: 0,
     outages: 0,
     drift: false,
+    hours: 0,
     slow_network: 0,
     throttled: 0,
     failed: 0,
@@ -72,7 +101,7 @@ const NOTHING: Knobs = Knobs {
 };
 
 /// The scenarios: seed `n` runs number `n` modulo their count.
-pub(crate) const SCENARIOS: [Knobs; 15] = [
+pub(crate) const SCENARIOS: [Knobs; 18] = [
     Knobs { name: "steady", ..NOTHING },
     Knobs { name: "resharding", reshards: 5, ..NOTHING },
     Knobs { name: "rolling restart", leaves: 4, reshards: 1, ..NOTHING },
@@ -110,6 +139,23 @@ pub(crate) const SCENARIOS: [Knobs; 15] = [
         reshards: 2,
         ..NOTHING
     },
+    Knobs { name: "LATEST", latest: true, hours: 6, kills: 2, crashes: 2, reshards: 2, ..NOTHING },
+    Knobs {
+        name: "crash at every request",
+        sweep: Some(Sweep { from: 0, moment: Death::BeforeReply }),
+        reshards: 2,
+        ..NOTHING
+    },
+    // Longer than the time between two audits, so that leases of finished shards are deleted.
+    Knobs {
+        name: "garbage",
+        slowness: 6,
+        reshards: 12,
+        leaves: 2,
+        kills: 1,
+        crashes: 2,
+        ..NOTHING
+    },
     Knobs {
         name: "everything",
         reshards: 3,
@@ -120,6 +166,7 @@ pub(crate) const SCENARIOS: [Knobs; 15] = [
         suspends: 1,
         cuts: 2,
         outages: 1,
+        hours: 2,
         drift: true,
         slow_network: 5,
         throttled: 20,
@@ -133,11 +180,29 @@ pub(crate) const SCENARIOS: [Knobs; 15] = [
     },
 ];
 
-/// The scenario of a seed.
+/// The scenario of a seed. From round to round over the scenarios it varies: every second one reads in lanes by
+/// key, and of those every second one gives records up that fail too often; in every fourth leases are taken.
 pub(crate) fn of_seed(seed: u64) -> Knobs {
     let count = u64::try_from(SCENARIOS.len()).unwrap_or(1);
-    SCENARIOS[usize::try_from(seed % count).unwrap_or_default()]
+    let mut knobs = SCENARIOS[usize::try_from(seed % count).unwrap_or_default()];
+    let round = seed / count;
+    if !round.is_multiple_of(2) {
+        knobs.lanes = 4;
+    }
+    knobs.gives_up = round % 4 == 3;
+    knobs.taking |= round % 4 == 2;
+    if let Some(sweep) = &mut knobs.sweep {
+        sweep.from = round / 2 * SWEEP % SWEPT;
+        sweep.moment =
+            if round.is_multiple_of(2) { Death::BeforeReply } else { Death::BeforeRequest };
+    }
+    knobs
 }
+
+/// How much further the requests at which processes crash begin, from one seed to the next but one.
+const SWEEP: u64 = 20;
+/// More requests than a process makes in a run.
+const SWEPT: u64 = 1_000;
 
 /// Something that is done to the world. Workers are meant by number, modulo those that live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +228,10 @@ pub(crate) enum Action {
     },
     Outage {
         ms: u64,
+    },
+    Hour {
+        worker: u32,
+        ahead_ms: i64,
     },
     /// A worker starts: under the name of the one of this number, or under a new one.
     Join(Option<u8>),
@@ -202,6 +271,16 @@ pub(crate) fn plan(knobs: &Knobs, seconds: u64, dice: &mut fastrand::Rng) -> Vec
         ms: dice.u64(500..9_000),
     });
     add(knobs.outages, dice, &|dice| Action::Outage { ms: dice.u64(1_000..9_000) });
+    add(knobs.hours, dice, &|dice| Action::Hour {
+        worker: dice.u32(..),
+        ahead_ms: wrong_hour(dice),
+    });
     plan.sort_by_key(|(at_ms, _)| *at_ms);
     plan
+}
+
+/// Milliseconds by which a time of day is wrong: an hour, minutes or seconds, either way.
+pub(crate) fn wrong_hour(dice: &mut fastrand::Rng) -> i64 {
+    let most = dice.choice([3_600_000, 240_000, 10_000]).unwrap_or_default();
+    dice.i64(-most..=most)
 }

@@ -9,13 +9,16 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use tokio::time::sleep;
 
 use crate::history::{Death, What};
 use crate::life::Life;
 use crate::table::{Table, written};
 use crate::weather::{Fate, Weather};
+use crate::world::START_MS;
 
 /// What all requests of a process pass through. Cheap to clone.
 #[derive(Clone)]
@@ -115,7 +118,12 @@ impl Line {
         sent_ms: u64,
     ) -> Result<HttpResponse, ConnectorError> {
         let body = request.body().bytes().unwrap_or_default().to_vec();
-        let reply = self.way.call(request).await?;
+        let mut reply = self.way.call(request).await?;
+        let date = self.wire.life.recorder.now_ms() + START_MS;
+        let date = DateTime::from_millis(i64::try_from(date).unwrap_or_default());
+        let date =
+            date.fmt(Format::HttpDate).map_err(|error| ConnectorError::user(error.into()))?;
+        reply.headers_mut().insert("date", date);
         if reply.status().is_success() {
             for shard in written(operation, &body) {
                 self.wire.table.look(&self.way, &self.wire.life, &shard, sent_ms).await?;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use aws_smithy_async::time::TimeSource as _;
 use aws_types::SdkConfig;
-use kcl::{Batch, Consumer, Failure, Mode, Processor, Record, Settings};
+use kcl::{
+    Attempts, Batch, Consumer, Failure, InitialPosition, Lanes, Mode, Processor, Progress, Record,
+    Settings,
+};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +40,26 @@ pub(crate) struct Start {
 fn settings(worker: String, knobs: &Knobs) -> Settings {
     Settings {
         mode: if knobs.taking { Mode::Compat2x } else { Mode::Native },
+        initial_position: if knobs.latest {
+            InitialPosition::Latest
+        } else {
+            InitialPosition::TrimHorizon
+        },
+        lanes: if knobs.lanes > 0 { Lanes::ByKey(knobs.lanes) } else { Lanes::One },
+        // With lanes, several batches of a page are in work at once.
+        batch_records_max: if knobs.lanes > 0 { 4 } else { 1_000 },
+        attempts: Attempts {
+            most: knobs.gives_up.then_some(3),
+            bisect: knobs.gives_up,
+            ..Attempts::default()
+        },
         failover: FAILOVER,
         drain: Duration::from_secs(5),
         renewal_thread: false,
         // Fewer reads, so that more seeds fit the time: the order of things is what is looked for, not speed.
-        read_interval: Duration::from_millis(400),
-        idle_interval: Duration::from_millis(900),
+        read_interval: Duration::from_millis(400) * knobs.slowness,
+        idle_interval: Duration::from_millis(900) * knobs.slowness,
+        checkpoint_interval: Duration::from_secs(1) * knobs.slowness,
         ..Settings::new(STREAM, LEASES, worker)
     }
 }
@@ -105,6 +122,23 @@ impl Drop for Call<'_> {
 
 impl Processor for Handler {
     async fn process(&self, batch: &Batch) -> Result<(), Failure> {
+        self.process_with(batch, &Progress::untracked()).await
+    }
+
+    async fn dead_letter(&self, batch: &Batch, _failure: &Failure) -> Result<(), Failure> {
+        let Start { life, weather, .. } = &self.0;
+        life.alive().await;
+        sleep(Duration::from_millis(life.dice(|dice| dice.u64(0..20)))).await;
+        life.alive().await;
+        if life.dice(|dice| dice.u8(0..3)) == 0 && !weather.is_calm() {
+            return Err(Failure::retry("simulated"));
+        }
+        let records = batch.records.iter().map(numbered).collect();
+        life.record(What::Took { who: life.who, shard: batch.shard.id.to_string(), records });
+        Ok(())
+    }
+
+    async fn process_with(&self, batch: &Batch, progress: &Progress) -> Result<(), Failure> {
         let Start { life, weather, knobs, .. } = &self.0;
         life.alive().await;
         let records: Vec<_> = batch.records.iter().map(numbered).collect();
@@ -139,6 +173,24 @@ impl Processor for Handler {
                 call.end(Done::Accepted(good.collect()));
                 Err(Failure::partial(failed, "simulated"))
             }
+            Verdict::OneByOne(share) => {
+                for (at, record) in records.iter().enumerate() {
+                    if at as f64 >= share * records.len() as f64 {
+                        call.end(Done::Failed);
+                        return Err(Failure::retry("simulated"));
+                    }
+                    if !progress.accept(at) {
+                        call.end(Done::Failed);
+                        return Err(Failure::retry("too late"));
+                    }
+                    let (shard, records) = (batch.shard.id.to_string(), vec![record.clone()]);
+                    life.record(What::Took { who, shard, records });
+                    sleep(Duration::from_millis(life.dice(|dice| dice.u64(0..3)))).await;
+                    life.alive().await;
+                }
+                call.end(Done::Accepted(Vec::new()));
+                Ok(())
+            }
             Verdict::Panic => {
                 call.end(Done::Panicked);
                 // No hook, no backtrace: the test's output stays readable.
@@ -159,6 +211,8 @@ enum Verdict {
     Fail,
     /// A record fails, at this share of the batch, and all that follow it with its key.
     FailFrom(f64),
+    /// This share of the batch is accepted record by record, then it fails.
+    OneByOne(f64),
     Panic,
 }
 
@@ -169,6 +223,7 @@ impl Mood {
             (falls(knobs.slow_calls), falls(knobs.failing_calls), falls(knobs.panicking_calls));
         let verdict = match (fails, panics) {
             (_, true) => Verdict::Panic,
+            (true, _) if dice.u8(0..3) == 0 => Verdict::OneByOne(dice.f64()),
             (true, _) if dice.bool() => Verdict::Fail,
             (true, _) => Verdict::FailFrom(dice.f64()),
             _ => Verdict::Accept,

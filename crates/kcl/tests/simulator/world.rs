@@ -1,6 +1,7 @@
 //! A run: a stream, its producer, a fleet of workers, and what befalls them, step by step in virtual time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_kinesis::primitives::Blob;
@@ -10,7 +11,9 @@ use aws_types::SdkConfig;
 use local_aws::{Clock, LocalAws};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::history::{Death, Entry, History, Mark, Numbered, Place, Recorder, Row, What, Who};
+use crate::history::{Death, History, Mark, Numbered, Place, Recorder, Row, What, Who};
+use crate::invariants::Owed;
+use crate::life::Life;
 use crate::process::Process;
 use crate::scenario::{self, Action, Knobs};
 use crate::table::Table;
@@ -19,11 +22,14 @@ use crate::wire::Wire;
 use crate::worker::{self, STREAM, Start, payload};
 
 /// The world's time at the start of every run: 2026-11-23, in milliseconds since 1970.
-const START_MS: u64 = 1_795_392_000_000;
+pub(crate) const START_MS: u64 = 1_795_392_000_000;
 /// For how long records are put and things go wrong.
 const TROUBLE_S: u64 = 30;
 /// Within this after the last fault everything must be processed and owned.
-const SETTLE_MS: u64 = 60_000;
+const SETTLE_MS: u64 = 30_000;
+/// For so long at least the calm lasts: requests that were on their way then may arrive for some time, and a lease
+/// may be lost for want of them.
+const CALM_MS: u64 = 4_000;
 /// Within this after SIGTERM a worker must have exited.
 const EXIT_MS: u64 = 20_000;
 /// Longest step. Workers are no further apart than this.
@@ -51,16 +57,26 @@ pub(crate) struct World {
     plan: Vec<(u64, Action)>,
     /// How much of the history was looked at for what is still to be processed, and what that is.
     read: usize,
+    owed: Owed,
     pending: BTreeSet<u64>,
+    /// How many processes were born.
+    births: u64,
 }
 
-/// The world's time as the SDK asks for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Hour(Clock);
+/// The world's time as the SDK asks for it, or the time of day of a process, that may be wrong.
+#[derive(Clone)]
+pub(crate) struct Hour(Clock, Option<Arc<Life>>);
+
+impl std::fmt::Debug for Hour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hour")
+    }
+}
 
 impl aws_smithy_async::time::TimeSource for Hour {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.0.now_ms())
+        let ahead_ms = self.1.as_ref().map_or(0, |life| life.ahead_ms());
+        UNIX_EPOCH + Duration::from_millis(self.0.now_ms().saturating_add_signed(ahead_ms))
     }
 }
 
@@ -78,8 +94,8 @@ impl World {
         let runtime = runtime.expect("a runtime");
         let clock = Clock::held(START_MS);
         let aws = LocalAws::builder().clock(clock.clone()).build();
-        let config = aws.sdk_config().into_builder().time_source(Hour(clock.clone())).build();
-        let mut plan = scenario::plan(&knobs, TROUBLE_S, &mut dice);
+        let config = aws.sdk_config().into_builder().time_source(Hour(clock.clone(), None)).build();
+        let mut plan = scenario::plan(&knobs, TROUBLE_S * u64::from(knobs.slowness), &mut dice);
         plan.reverse();
         Self {
             weather: Weather::new(knobs),
@@ -99,13 +115,15 @@ impl World {
             next_put_ms: 0,
             plan,
             read: 0,
+            owed: Owed::default(),
             pending: BTreeSet::new(),
+            births: 0,
         }
     }
 
     fn run(mut self) -> History {
-        let Knobs { name, taking, .. } = self.knobs;
-        self.recorder.record(What::Scenario { name, taking });
+        let Knobs { name, taking, latest, .. } = self.knobs;
+        self.recorder.record(What::Scenario { name, taking, latest });
         let shards = self.dice.i32(1..=4);
         let create = self.kinesis.create_stream().stream_name(STREAM).shard_count(shards);
         self.runtime.block_on(create.send()).expect("a stream");
@@ -114,7 +132,8 @@ impl World {
             let at_ms = self.dice.u64(0..3_000);
             self.schedule(at_ms, Action::Join(None));
         }
-        while self.now_ms < TROUBLE_S * 1_000 {
+        let Knobs { slowness, .. } = self.knobs;
+        while self.now_ms < TROUBLE_S * u64::from(slowness) * 1_000 {
             self.act();
             self.produce();
             self.round();
@@ -126,7 +145,7 @@ impl World {
 
     /// One step of everybody, in an order of its own.
     fn round(&mut self) {
-        let quantum_ms = self.dice.u64(1..=QUANTUM_MS);
+        let quantum_ms = self.dice.u64(1..=QUANTUM_MS) * u64::from(self.knobs.slowness);
         self.dice.shuffle(&mut self.fleet);
         for process in &mut self.fleet {
             process.step(self.now_ms, quantum_ms);
@@ -154,7 +173,8 @@ impl World {
     /// A worker comes back after a while, more often than not under its old name.
     fn replace(&mut self, who: Who) {
         let name = (self.dice.u8(0..3) > 0).then_some(who.worker);
-        let at_ms = self.now_ms + self.dice.u64(200..8_000);
+        let most = if self.knobs.sweep.is_some() { 600 } else { 8_000 };
+        let at_ms = self.now_ms + self.dice.u64(200..most);
         self.schedule(at_ms, Action::Join(name));
     }
 
@@ -187,6 +207,9 @@ impl World {
                 }
                 Action::Stand { worker, how, ms } => {
                     self.with(worker, |process| process.stand(how, ms));
+                }
+                Action::Hour { worker, ahead_ms } => {
+                    self.with(worker, |process| process.life.set_hour(ahead_ms));
                 }
                 Action::Cut { worker, service, ms } => {
                     let (weather, recorder, now_ms) =
@@ -225,9 +248,14 @@ impl World {
         let drift = if self.knobs.drift { self.dice.i64(-30..=30) } else { 0 };
         let (weather, table, aws, knobs) =
             (self.weather.clone(), self.table.clone(), self.aws.clone(), self.knobs);
-        let hour = Hour(self.clock.clone());
+        let clock = self.clock.clone();
         let seed = self.dice.u64(..);
+        let ahead_ms = if self.knobs.hours > 0 { scenario::wrong_hour(&mut self.dice) } else { 0 };
         let process = Process::start(who, &self.recorder, seed, drift, move |life, stop| {
+            let hour = Hour(clock, Some(life.clone()));
+            if ahead_ms != 0 {
+                life.set_hour(ahead_ms);
+            }
             let wire = Wire { life: life.clone(), weather: weather.clone(), table };
             let config = config(&aws, wire, &hour);
             worker::main(Start { life, weather, knobs, config, hour }, stop)
@@ -236,6 +264,10 @@ impl World {
             // In the midst of its beginnings.
             process.life.crash_after(self.dice.u64(0..25), Death::any(&mut self.dice));
         }
+        if let (Some(sweep), false) = (self.knobs.sweep, self.weather.is_calm()) {
+            process.life.crash_after(sweep.from + self.births, sweep.moment);
+        }
+        self.births += 1;
         self.fleet.push(process);
     }
 
@@ -243,7 +275,7 @@ impl World {
         if self.now_ms < self.next_put_ms {
             return;
         }
-        self.next_put_ms = self.now_ms + self.dice.u64(50..900);
+        self.next_put_ms = self.now_ms + self.dice.u64(50..900) * u64::from(self.knobs.slowness);
         let records: Vec<_> = (0..self.dice.u64(1..12))
             .map(|_| {
                 self.put += 1;
@@ -323,16 +355,23 @@ impl World {
         while self.fleet.iter().filter(|process| !process.is_told()).count() < 2 {
             self.join(None);
         }
-        let until_ms = self.now_ms + SETTLE_MS;
+        let (from_ms, until_ms) = (self.now_ms + CALM_MS, self.now_ms + SETTLE_MS);
         let open = self.open_shards().into_iter().map(|shard| shard.shard_id).collect();
-        while let Err(what) = self.is_settled(&open) {
-            if self.now_ms >= until_ms {
-                self.recorder.record(What::Unsettled(what));
-                return;
+        let mut settled = false;
+        while !settled || self.now_ms < from_ms {
+            match self.is_settled(&open) {
+                Ok(()) if !settled => {
+                    self.recorder.record(What::Settled);
+                    settled = true;
+                }
+                Err(what) if !settled && self.now_ms >= until_ms => {
+                    self.recorder.record(What::Unsettled(what));
+                    return;
+                }
+                _ => {}
             }
             self.round();
         }
-        self.recorder.record(What::Settled);
     }
 
     fn is_settled(&mut self, open: &BTreeSet<String>) -> Result<(), String> {
@@ -366,17 +405,13 @@ impl World {
     fn follow(&mut self) {
         let news = self.recorder.since(self.read);
         self.read += news.len();
-        for Entry { what, .. } in news {
-            match what {
-                What::Put { record, .. } => {
-                    self.pending.insert(record.number);
-                }
-                What::Done { done: crate::history::Done::Accepted(records), .. } => {
-                    for record in records {
-                        self.pending.remove(&record.number);
-                    }
-                }
-                _ => {}
+        for entry in news {
+            self.owed.follow(&entry);
+            if let Some(record) = self.owed.put(&entry) {
+                self.pending.insert(record.number);
+            }
+            for record in entry.accepted() {
+                self.pending.remove(&record.number);
             }
         }
     }

@@ -13,17 +13,20 @@ pub(super) fn everything_settles(history: &[Entry]) -> Result<(), String> {
     })
 }
 
-/// In a row, a checkpoint only grows, and a row goes away only when its shard is processed to its end.
+/// A checkpoint only grows, a row goes away only when its shard is processed to its end, and does not come back.
 pub(super) fn a_checkpoint_never_moves_back(history: &[Entry]) -> Result<(), String> {
+    let mut marks: BTreeMap<&str, &Mark> = BTreeMap::new();
     for entry in history {
-        let What::Row { before: Some(before), after, .. } = &entry.what else { continue };
+        let What::Row { shard, after, .. } = &entry.what else { continue };
+        let before = marks.get(shard.as_str()).copied();
         let holds = match after {
-            Some(after) => after.mark >= before.mark,
-            None => before.mark == Mark::End,
+            Some(after) => before.is_none_or(|before| after.mark >= *before),
+            None => before.is_none_or(|before| *before == Mark::End),
         };
         if !holds {
             return Err(format!("{entry}"));
         }
+        marks.extend(after.iter().map(|after| (shard.as_str(), &after.mark)));
     }
     Ok(())
 }
@@ -180,6 +183,104 @@ pub(super) fn no_two_work_on_a_shard_at_once(history: &[Entry]) -> Result<(), St
     Ok(())
 }
 
+/// Every time that a worker gets a lease, its fence is greater than any that was used for the shard before. A
+/// worker that cannot know that it lost the lease may still use the lower one.
+pub(super) fn a_fence_is_never_used_again(history: &[Entry]) -> Result<(), String> {
+    let mut claims = Claims::default();
+    let mut fences: BTreeMap<&str, BTreeMap<u64, Who>> = BTreeMap::new();
+    for entry in history {
+        claims.follow(entry);
+        let What::Begun { who, shard, fence, .. } = &entry.what else { continue };
+        let used = fences.entry(shard).or_default();
+        let excused = claims.excused.contains(&(shard.as_str(), *who));
+        let later = used.range(fence..).find(|(_, by)| *by != who).filter(|_| !excused);
+        if let Some((used, by)) = later {
+            return Err(format!("{by} had fence {used}: {entry}"));
+        }
+        used.entry(*fence).or_insert(*who);
+    }
+    Ok(())
+}
+
+/// Longest time in which a shard that can be read has no owner that lives, where nothing goes wrong: the pause
+/// between two looks, requests on their way, and the failover where a worker came back under its name.
+const UNOWNED_MAX_MS: u64 = 8_000;
+
+/// Who owns what, and since when nobody does.
+#[derive(Default)]
+struct Cover<'a> {
+    parents: BTreeMap<&'a str, &'a [String]>,
+    rows: BTreeMap<&'a str, Option<&'a Row>>,
+    alive: BTreeMap<String, Who>,
+    unowned_since: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> Cover<'a> {
+    fn follow(&mut self, entry: &'a Entry) {
+        match &entry.what {
+            What::Shard { id, parents } => {
+                self.parents.insert(id, parents);
+            }
+            What::Row { shard, after, .. } => {
+                self.rows.insert(shard, after.as_ref());
+            }
+            What::Born(who) => {
+                self.alive.insert(who.name(), *who);
+            }
+            What::Died(who, _) => {
+                self.alive.retain(|_, alive| alive != who);
+            }
+            _ => return,
+        }
+        for &shard in self.parents.keys() {
+            if self.is_cared_for(shard) {
+                self.unowned_since.remove(shard);
+            } else {
+                self.unowned_since.entry(shard).or_insert(entry.at_ms);
+            }
+        }
+    }
+
+    /// Whether it is done, has an owner that lives, or must wait for a parent.
+    fn is_cared_for(&self, shard: &str) -> bool {
+        let owner = match self.rows.get(shard) {
+            Some(None) => return true,
+            Some(Some(row)) if row.mark == Mark::End => return true,
+            Some(Some(row)) => row.holder(),
+            None => None,
+        };
+        let mut parents = self.parents.get(shard).copied().unwrap_or_default().iter();
+        owner.is_some_and(|owner| self.alive.contains_key(owner))
+            || parents.any(|parent| !self.is_done(parent))
+    }
+
+    fn is_done(&self, shard: &str) -> bool {
+        let row = self.rows.get(shard);
+        row.is_some_and(|row| row.is_none_or(|row| row.mark == Mark::End))
+    }
+}
+
+/// Every part of the key space has an owner that lives, within a bound: all the time in a gentle run, else from
+/// the last fault on.
+pub(super) fn every_shard_is_owned_in_time(history: &[Entry], gentle: bool) -> Result<(), String> {
+    let (mut cover, mut counts_from) = (Cover::default(), gentle.then_some(0));
+    for entry in history {
+        if entry.what == What::Calm && !gentle {
+            counts_from = Some(entry.at_ms);
+        }
+        if let (Some(from), false) = (counts_from, matches!(entry.what, What::Told(_))) {
+            let late = cover.unowned_since.iter().find(|(_, since)| {
+                entry.at_ms.saturating_sub((**since).max(from)) > UNOWNED_MAX_MS
+            });
+            if let Some((shard, since)) = late {
+                return Err(format!("{shard} has no owner since {since} ms: {entry}"));
+            }
+        }
+        cover.follow(entry);
+    }
+    Ok(())
+}
+
 /// After SIGTERM to all, nothing failing, no lease has an owner.
 pub(super) fn leases_are_released_at_the_end(history: &[Entry]) -> Result<(), String> {
     history.iter().try_for_each(|entry| match &entry.what {
@@ -197,7 +298,8 @@ mod tests {
     const LATE: u64 = 3_001;
 
     fn changed(who: Who, before: Row, after: Row) -> Vec<Entry> {
-        history(vec![wrote(who, "s", Some(before), Some(after))])
+        let made = wrote(who, "s", None, Some(before.clone()));
+        history(vec![made, wrote(who, "s", Some(before), Some(after))])
     }
 
     #[test]
@@ -220,9 +322,12 @@ mod tests {
             a_checkpoint_never_moves_back(&changed(A, at(two.clone()), at(Mark::Start))).is_err()
         );
         assert_eq!(a_checkpoint_never_moves_back(&changed(A, at(two.clone()), at(three))), Ok(()));
-        let gone = |mark| history(vec![wrote(A, "s", Some(at(mark)), None)]);
-        assert!(a_checkpoint_never_moves_back(&gone(two)).is_err());
-        assert_eq!(a_checkpoint_never_moves_back(&gone(Mark::End)), Ok(()));
+        let made = |mark| wrote(A, "s", None, Some(at(mark)));
+        let gone = |mark: Mark| vec![made(mark.clone()), wrote(A, "s", Some(at(mark)), None)];
+        assert!(a_checkpoint_never_moves_back(&history(gone(two))).is_err());
+        assert_eq!(a_checkpoint_never_moves_back(&history(gone(Mark::End))), Ok(()));
+        let again = [gone(Mark::End), vec![made(Mark::Start)]].concat();
+        assert!(a_checkpoint_never_moves_back(&history(again)).is_err(), "it came back");
     }
 
     #[test]
@@ -270,7 +375,7 @@ mod tests {
         assert_eq!(holds(vec![take(A), frozen.clone(), take(B), begins(1)]), Ok(()));
         let knew = vec![take(A), frozen, take(A), take(B), begins(1)];
         assert!(holds(knew).is_err(), "it has written since it stood still");
-        let taking = What::Scenario { name: "", taking: true };
+        let taking = What::Scenario { name: "", taking: true, latest: false };
         assert_eq!(holds(vec![taking, take(A), take(B), begins(1)]), Ok(()), "it was taken away");
     }
 
@@ -285,6 +390,42 @@ mod tests {
         let stopped = What::Stands(A, Standstill::Stopped, 9_000);
         assert_eq!(holds(vec![a.clone(), stopped.clone(), b.clone()]), Ok(()));
         assert!(holds(vec![a, stopped, What::Resumes(A), b]).is_err());
+    }
+
+    #[test]
+    fn a_fence_that_does_not_rise_is_found() {
+        let begins = |who, fence| match begun(who, 0, "s", &[1], 0) {
+            What::Begun { who, call, shard, records, local_ms, .. } => {
+                What::Begun { who, call, shard, fence, records, local_ms }
+            }
+            other => other,
+        };
+        let holds = |fences: [u64; 2]| {
+            a_fence_is_never_used_again(&history(vec![begins(A, fences[0]), begins(B, fences[1])]))
+        };
+        assert!(holds([2, 2]).is_err());
+        assert!(holds([2, 1]).is_err());
+        assert_eq!(holds([1, 2]), Ok(()));
+    }
+
+    #[test]
+    fn a_shard_that_nobody_owns_for_long_is_found() {
+        let at = |entries: Vec<(u64, What)>| -> Vec<Entry> {
+            entries.into_iter().map(|(at_ms, what)| Entry { at_ms, what }).collect()
+        };
+        let shard = |id: &str, parents| (0, What::Shard { id: id.into(), parents });
+        let take = |at_ms, id| (at_ms, wrote(A, id, None, Some(row(Some(A), 1, Mark::Start))));
+        let end = UNOWNED_MAX_MS + 2;
+        let holds = |entries, gentle| every_shard_is_owned_in_time(&at(entries), gentle);
+        let born = (0, What::Born(A));
+        assert!(holds(vec![born.clone(), shard("s", vec![]), take(end, "s")], true).is_err());
+        assert_eq!(holds(vec![born.clone(), shard("s", vec![]), take(9, "s")], true), Ok(()));
+        let died = (1, What::Died(A, Death::Killed));
+        let left = vec![born.clone(), shard("s", vec![]), take(0, "s"), died, take(end, "s")];
+        assert!(holds(left.clone(), true).is_err());
+        assert_eq!(holds(left, false), Ok(()), "only from the calm on");
+        let waits = vec![born, shard("s", vec![]), take(0, "s"), shard("c", vec!["s".into()])];
+        assert_eq!(holds([waits, vec![take(end, "c")]].concat(), true), Ok(()));
     }
 
     #[test]

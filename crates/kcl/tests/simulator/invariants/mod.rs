@@ -4,12 +4,13 @@ mod leases;
 mod records;
 
 use crate::history::{Entry, Numbered, Place, Row, What, Who};
+pub(crate) use records::Owed;
 
 /// An invariant: what is wrong with a history, if anything.
 pub(crate) type Invariant = fn(&[Entry]) -> Result<(), String>;
 
 /// All of them, by name.
-pub(crate) const ALL: [(&str, Invariant); 11] = [
+pub(crate) const ALL: [(&str, Invariant); 12] = [
     ("everything settles", leases::everything_settles),
     ("nothing is lost", records::nothing_is_lost),
     ("the order of a key is kept", records::the_order_of_a_key_is_kept),
@@ -23,6 +24,7 @@ pub(crate) const ALL: [(&str, Invariant); 11] = [
     ("the counter grows with every change", leases::the_counter_grows_with_every_change),
     ("nothing begins without a lease", leases::nothing_begins_without_a_lease),
     ("no two work on a shard at once", leases::no_two_work_on_a_shard_at_once),
+    ("a fence is never used again", leases::a_fence_is_never_used_again),
     ("leases are released at the end", leases::leases_are_released_at_the_end),
 ];
 
@@ -45,6 +47,9 @@ pub(crate) fn broken(history: &[Entry], gentle: bool) -> Vec<String> {
         Some(format!("{name}: {complaint}"))
     };
     let mut broken: Vec<_> = ALL.iter().filter_map(complain).collect();
+    if let Err(complaint) = leases::every_shard_is_owned_in_time(history, gentle) {
+        broken.push(format!("every shard is owned in time: {complaint}"));
+    }
     let duplicates = duplicates(history);
     if gentle && duplicates > 0 {
         broken.push(format!("nothing comes twice without need: {duplicates} records did"));

@@ -2,29 +2,58 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Done, Entry, Mark, Numbered, Place, What};
+use crate::history::{Entry, Mark, Numbered, Place, What};
 
-/// Every record that was put was accepted at least once.
-pub(super) fn nothing_is_lost(history: &[Entry]) -> Result<(), String> {
-    let mut pending = BTreeMap::new();
-    for entry in history {
+/// Which records the workers owe: all, or those of a shard that was put after the shard or one that it followed
+/// on had a lease, where reading begins at the tip.
+#[derive(Default)]
+pub(crate) struct Owed {
+    latest: bool,
+    parents: BTreeMap<String, Vec<String>>,
+    leased: BTreeSet<String>,
+}
+
+impl Owed {
+    pub(crate) fn follow(&mut self, entry: &Entry) {
         match &entry.what {
-            What::Put { shard, record } => {
-                pending.insert(record.number, shard);
+            What::Scenario { latest, .. } => self.latest = *latest,
+            What::Shard { id, parents } => {
+                self.parents.insert(id.clone(), parents.clone());
             }
-            What::Done { done: Done::Accepted(records), .. } => {
-                for record in records {
-                    pending.remove(&record.number);
-                }
+            What::Row { shard, after: Some(_), .. } => {
+                self.leased.insert(shard.clone());
             }
             _ => {}
         }
     }
+
+    /// The record that was put, if it is owed.
+    pub(crate) fn put<'a>(&self, entry: &'a Entry) -> Option<&'a Numbered> {
+        let What::Put { shard, record } = &entry.what else { return None };
+        (!self.latest || self.is_led(shard)).then_some(record)
+    }
+
+    fn is_led(&self, shard: &str) -> bool {
+        let mut parents = self.parents.get(shard).into_iter().flatten();
+        self.leased.contains(shard) || parents.any(|parent| self.is_led(parent))
+    }
+}
+
+/// Every record that was put was accepted at least once.
+pub(super) fn nothing_is_lost(history: &[Entry]) -> Result<(), String> {
+    let (mut pending, mut owed) = (BTreeMap::new(), Owed::default());
+    for entry in history {
+        owed.follow(entry);
+        if let Some(record) = owed.put(entry) {
+            pending.insert(record.number, entry);
+        }
+        for record in entry.accepted() {
+            pending.remove(&record.number);
+        }
+    }
     match pending.first_key_value() {
         None => Ok(()),
-        Some((number, shard)) => {
-            Err(format!("{} records, the first is {number} of {shard}", pending.len()))
-        }
+        Some((_, first)) => Err(format!("{} records, the first: {first}", pending.len())),
     }
 }
 
@@ -32,18 +61,17 @@ pub(super) fn nothing_is_lost(history: &[Entry]) -> Result<(), String> {
 /// same batch.
 pub(super) fn the_order_of_a_key_is_kept(history: &[Entry]) -> Result<(), String> {
     let mut pending: BTreeMap<u16, BTreeSet<u64>> = BTreeMap::new();
+    let mut owed = Owed::default();
     for entry in history {
-        match &entry.what {
-            What::Put { record, .. } => {
-                pending.entry(record.key).or_default().insert(record.number);
-            }
-            What::Done { done: Done::Accepted(records), .. } => {
-                for Numbered { key, number, .. } in records {
-                    pending.entry(*key).or_default().remove(number);
-                }
-            }
-            What::Begun { records, .. } => in_order(records, &pending, entry)?,
-            _ => {}
+        owed.follow(entry);
+        if let Some(record) = owed.put(entry) {
+            pending.entry(record.key).or_default().insert(record.number);
+        }
+        for Numbered { key, number, .. } in entry.accepted() {
+            pending.entry(*key).or_default().remove(number);
+        }
+        if let What::Begun { records, .. } = &entry.what {
+            in_order(records, &pending, entry)?;
         }
     }
     Ok(())
@@ -69,14 +97,19 @@ fn in_order(
 /// Whatever a checkpoint passes was accepted before.
 pub(super) fn a_checkpoint_passes_only_what_was_accepted(history: &[Entry]) -> Result<(), String> {
     let mut pending: BTreeMap<&str, BTreeMap<Place, u64>> = BTreeMap::new();
+    let mut owed = Owed::default();
     for entry in history {
+        owed.follow(entry);
         match &entry.what {
-            What::Put { shard, record } => {
-                pending.entry(shard).or_default().insert(record.place.clone(), record.number);
+            What::Put { shard, .. } => {
+                if let Some(record) = owed.put(entry) {
+                    let pending = pending.entry(shard).or_default();
+                    pending.insert(record.place.clone(), record.number);
+                }
             }
-            What::Done { shard, done: Done::Accepted(records), .. } => {
+            What::Done { shard, .. } | What::Took { shard, .. } => {
                 let pending = pending.entry(shard).or_default();
-                for record in records {
+                for record in entry.accepted() {
                     pending.remove(&record.place);
                 }
             }
@@ -122,14 +155,9 @@ pub(super) fn children_wait_for_their_parents(history: &[Entry]) -> Result<(), S
 }
 
 pub(super) fn duplicates(history: &[Entry]) -> usize {
-    let (mut all, mut distinct) = (0, BTreeSet::new());
-    for entry in history {
-        if let What::Done { done: Done::Accepted(records), .. } = &entry.what {
-            all += records.len();
-            distinct.extend(records.iter().map(|record| record.number));
-        }
-    }
-    all - distinct.len()
+    let all: Vec<_> = history.iter().flat_map(Entry::accepted).collect();
+    let distinct: BTreeSet<_> = all.iter().map(|record| record.number).collect();
+    all.len() - distinct.len()
 }
 
 #[cfg(test)]
@@ -143,6 +171,19 @@ mod tests {
         assert!(nothing_is_lost(&history(whats.clone())).is_err());
         whats.push(accepted(B, 0, "s", &[2]));
         assert_eq!(nothing_is_lost(&history(whats)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_put_before_the_lease_is_owed_unless_reading_begins_at_the_tip() {
+        let made = wrote(A, "s", None, Some(row(None, 0, Mark::Start)));
+        let child = What::Shard { id: "c".into(), parents: vec!["s".into()] };
+        let whats = |latest| vec![What::Scenario { name: "", taking: false, latest }, put("s", 1)];
+        assert!(nothing_is_lost(&history(whats(false))).is_err());
+        assert_eq!(nothing_is_lost(&history(whats(true))), Ok(()));
+        for shard in ["s", "c"] {
+            let after = vec![made.clone(), child.clone(), put(shard, 2)];
+            assert!(nothing_is_lost(&history([whats(true), after].concat())).is_err());
+        }
     }
 
     #[test]
