@@ -24,6 +24,7 @@ mod history;
 mod invariants;
 mod life;
 mod process;
+mod producer;
 mod scenario;
 mod table;
 mod weather;

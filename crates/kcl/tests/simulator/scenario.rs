@@ -12,6 +12,8 @@ pub(crate) struct Knobs {
     pub(crate) latest: bool,
     /// Batches of a shard at once, by key; in order of the shard if 0.
     pub(crate) lanes: u16,
+    /// Whether some records are put as aggregates of the KPL.
+    pub(crate) aggregates: bool,
     /// Whether records that fail too often go to the dead-letter queue.
     pub(crate) gives_up: bool,
     /// Which requests processes crash at, one after the other.
@@ -77,6 +79,7 @@ const NOTHING: Knobs = Knobs {
     taking: false,
     latest: false,
     lanes: 0,
+    aggregates: false,
     gives_up: false,
     sweep: None,
     slowness: 1,
@@ -180,14 +183,16 @@ pub(crate) const SCENARIOS: [Knobs; 18] = [
     },
 ];
 
-/// The scenario of a seed. From round to round over the scenarios it varies: every second one reads in lanes by
-/// key, and of those every second one gives records up that fail too often; in every fourth leases are taken.
+/// The scenario of a seed. From round to round over the scenarios it varies: every second one reads aggregates in
+/// lanes by key, and of those every second one gives records up that fail too often; in every fourth leases are
+/// taken.
 pub(crate) fn of_seed(seed: u64) -> Knobs {
     let count = u64::try_from(SCENARIOS.len()).unwrap_or(1);
     let mut knobs = SCENARIOS[usize::try_from(seed % count).unwrap_or_default()];
     let round = seed / count;
     if !round.is_multiple_of(2) {
         knobs.lanes = 4;
+        knobs.aggregates = true;
     }
     knobs.gives_up = round % 4 == 3;
     knobs.taking |= round % 4 == 2;

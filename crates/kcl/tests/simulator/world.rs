@@ -4,22 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard};
+use aws_sdk_kinesis::types::Shard;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 use aws_types::SdkConfig;
 use local_aws::{Clock, LocalAws};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::history::{Death, History, Mark, Numbered, Place, Recorder, Row, What, Who};
+use crate::history::{Death, History, Mark, Recorder, Row, What, Who};
 use crate::invariants::Owed;
 use crate::life::Life;
 use crate::process::Process;
+use crate::producer::{Parcel, Producer};
 use crate::scenario::{self, Action, Knobs};
 use crate::table::Table;
 use crate::weather::Weather;
 use crate::wire::Wire;
-use crate::worker::{self, STREAM, Start, payload};
+use crate::worker::{self, STREAM, Start};
 
 /// The world's time at the start of every run: 2026-11-23, in milliseconds since 1970.
 pub(crate) const START_MS: u64 = 1_795_392_000_000;
@@ -35,7 +35,6 @@ const EXIT_MS: u64 = 20_000;
 /// Longest step. Workers are no further apart than this.
 const QUANTUM_MS: u64 = 40;
 const WORKERS: usize = 3;
-const KEYS: u16 = 24;
 
 pub(crate) struct World {
     knobs: Knobs,
@@ -52,7 +51,7 @@ pub(crate) struct World {
     /// How often each worker has lived.
     lives: Vec<u16>,
     shards: BTreeSet<String>,
-    put: u64,
+    producer: Producer,
     next_put_ms: u64,
     plan: Vec<(u64, Action)>,
     /// How much of the history was looked at for what is still to be processed, and what that is.
@@ -111,7 +110,7 @@ impl World {
             fleet: Vec::new(),
             lives: Vec::new(),
             shards: BTreeSet::new(),
-            put: 0,
+            producer: Producer::default(),
             next_put_ms: 0,
             plan,
             read: 0,
@@ -276,25 +275,15 @@ impl World {
             return;
         }
         self.next_put_ms = self.now_ms + self.dice.u64(50..900) * u64::from(self.knobs.slowness);
-        let records: Vec<_> = (0..self.dice.u64(1..12))
-            .map(|_| {
-                self.put += 1;
-                (self.put, self.dice.u16(0..KEYS))
-            })
-            .collect();
-        let entries = records.iter().map(|&(number, key)| {
-            let entry = PutRecordsRequestEntry::builder().partition_key(format!("key-{key}"));
-            entry.data(Blob::new(payload(number, key))).build().expect("an entry")
-        });
+        let parcels = self.producer.parcels(self.knobs.aggregates, &mut self.dice);
         let put = self.kinesis.put_records().stream_name(STREAM);
-        let put = put.set_records(Some(entries.collect()));
+        let put = put.set_records(Some(parcels.iter().map(Parcel::entry).collect()));
         let reply = self.runtime.block_on(put.send()).expect("records are put");
         assert_eq!(reply.failed_record_count, Some(0));
-        for ((number, key), entry) in records.into_iter().zip(reply.records) {
-            let place = Place::new(&entry.sequence_number.expect("a number"), 0);
-            let shard = entry.shard_id.expect("a shard");
-            let record = Numbered { number, key, place };
-            self.recorder.record(What::Put { shard, record });
+        for (parcel, reply) in parcels.into_iter().zip(reply.records) {
+            for put in self.producer.arrived(parcel, reply) {
+                self.recorder.record(put);
+            }
         }
     }
 
@@ -317,6 +306,7 @@ impl World {
             let split = split.new_starting_hash_key(half.to_string());
             self.runtime.block_on(split.send()).expect("a split");
         }
+        self.producer.resharded();
         self.tell_shards();
     }
 
