@@ -66,6 +66,15 @@ fn a_lease_with_my_name_that_i_do_not_hold_is_taken_back_at_once() {
 }
 
 #[test]
+fn a_lease_with_my_name_that_another_one_still_processes_is_left_to_it() {
+    let mut promised = seen("s0", Some("a"), 10);
+    promised.lease.checkpoint_owner = Some("b".into());
+    assert!(taken(&[promised.clone()], "a", &BTreeSet::new()).is_empty());
+    promised.idle = Duration::from_secs(11);
+    assert_eq!(taken(&[promised], "a", &BTreeSet::new()), ["s0"], "b is silent");
+}
+
+#[test]
 fn of_three_free_leases_and_two_workers_each_takes_at_most_two() {
     let free = ["s0", "s1", "s2"].map(|key| seen(key, None, 0));
     let owned = [seen("s3", Some("a"), 0), seen("s4", Some("b"), 0)];
@@ -193,6 +202,46 @@ fn a_child_waits_for_both_its_parents() {
     assert!(keys(&look(true, false), "b").is_empty());
     assert_eq!(keys(&look(true, true), "b"), ["s2"]);
     assert_eq!(keys(&[child], "b"), ["s2"], "parents that expired do not block");
+}
+
+/// Lets every worker plan in turns until nobody wants anything; how many leases moved.
+fn settle(look: &mut [Observed], workers: &[String]) -> usize {
+    let mut moved = 0;
+    loop {
+        let before = moved;
+        for worker in workers {
+            for key in keys(look, worker) {
+                let lease = look.iter_mut().find(|seen| seen.lease.key == key).unwrap();
+                lease.lease.owner = Some(worker.clone());
+                moved += 1;
+            }
+        }
+        if moved == before {
+            return moved;
+        }
+    }
+}
+
+#[test]
+fn a_rolling_restart_moves_at_most_twice_as_many_leases_as_it_must() {
+    const WORKERS: usize = 12;
+    const LEASES: usize = 240;
+    let names: Vec<_> = (0..WORKERS).map(|at| format!("w{at:02}")).collect();
+    let mut look: Vec<_> = (0..LEASES).map(|at| seen(&format!("s{at:03}"), None, 0)).collect();
+    settle(&mut look, &names);
+    let mut moved = 0;
+    for restarted in &names {
+        for seen in &mut look {
+            seen.lease.owner = seen.lease.owner.take().filter(|owner| owner != restarted);
+        }
+        let others: Vec<_> = names.iter().filter(|name| *name != restarted).cloned().collect();
+        moved += settle(&mut look, &others);
+        assert!(look.iter().all(|seen| seen.lease.owner.is_some()), "a shard without reader");
+        moved += settle(&mut look, &names);
+    }
+    let share = LEASES / WORKERS;
+    let least = WORKERS * share * 2; // Away from each worker, and back to it.
+    assert!(moved <= least * 2, "{moved} moves where {least} would do");
 }
 
 proptest! {

@@ -64,6 +64,23 @@ mod tests {
         Observed { lease, idle: Duration::from_secs(idle_s) }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_stands_still_from_when_its_counter_was_first_seen_and_not_by_its_row() {
+        let lease = |counter| Lease { counter, ..seen(Some("b"), 0).lease };
+        let mut known = Seen::default();
+        let mut idle = |counter| known.observe(vec![lease(counter)])[0].idle;
+        assert_eq!(
+            idle(7),
+            Duration::ZERO,
+            "a worker that has just started knows nothing of silence"
+        );
+        tokio::time::advance(FAILOVER).await;
+        assert_eq!(idle(7), FAILOVER);
+        assert_eq!(idle(8), Duration::ZERO, "it moved");
+        tokio::time::advance(FAILOVER * 2).await;
+        assert_eq!(idle(8), FAILOVER * 2);
+    }
+
     #[test]
     fn the_first_living_worker_by_name_audits_and_anyone_where_there_is_none() {
         let observed = [seen(Some("a"), 11), seen(Some("b"), 2), seen(Some("c"), 1), seen(None, 0)];

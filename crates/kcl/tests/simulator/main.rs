@@ -146,7 +146,7 @@ fn replay_is_identical() {
         panic!("seed {seed} differs from itself:\n  {one}\n  {other}");
     }
     assert_eq!(first.len(), second.len());
-    assert!(first.len() > 1_000, "a history of {} entries proves little", first.len());
+    assert!(first.len() > 500, "a history of {} entries proves little", first.len());
 }
 
 /// Runs the seed of `KCL_SIM_SEED`, if there is one, and prints its history.
