@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::{Problems, Validate};
 use event::names::Stage;
 use jiff::Timestamp;
-use kcl::InitialPosition;
+use kcl::{InitialPosition, Mode, Retrieval};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the rapids-reader.
@@ -22,7 +22,15 @@ pub struct Config {
     /// Name of the lease table, `rapids-reader-{stage}` where not given. Readers with the same table share
     /// the stream's shards.
     pub lease_table: Option<String>,
-    /// Where to begin in a shard without checkpoint: `trim_horizon`, or a time such as
+    /// With whom the leases are shared: `native` for rapids-readers alone; beside Java readers `compat2x`
+    /// (KCL 2.x) or `participant3x` (KCL 3.x).
+    pub mode: String,
+    /// Name of a stream consumer to read through by enhanced fan-out: pushed, 2 MB a second of its own for each
+    /// shard, and billed. Registered if it is not there. Where not given, shards are polled.
+    pub fan_out: Option<String>,
+    /// Whether shards are polled when that consumer does not become active within a minute.
+    pub fan_out_fall_back: bool,
+    /// Where to begin in a shard without checkpoint: `trim_horizon`, `latest`, or a time such as
     /// `2026-11-23T00:00:00Z`.
     pub initial_position: String,
     /// How long a reader must be silent before another takes its shards.
@@ -43,6 +51,9 @@ impl Default for Config {
             rapids: None,
             topic_arn: None,
             lease_table: None,
+            mode: NATIVE.to_owned(),
+            fan_out: None,
+            fan_out_fall_back: false,
             initial_position: TRIM_HORIZON.to_owned(),
             failover: kcl.failover,
             read_interval: kcl.read_interval,
@@ -52,6 +63,8 @@ impl Default for Config {
 }
 
 const TRIM_HORIZON: &str = "trim_horizon";
+const LATEST: &str = "latest";
+const NATIVE: &str = "native";
 /// Below this, an ordinary pause of DynamoDB would cost a reader its leases.
 const FAILOVER_LEAST: Duration = Duration::from_secs(1);
 /// One read may return 10 MB.
@@ -64,6 +77,15 @@ impl Validate for Config {
         }
         if let Err(error) = self.initial_position() {
             problems.report("initial_position", error);
+        }
+        if let Err(error) = self.mode() {
+            problems.report("mode", error);
+        }
+        if self.fan_out.as_deref().is_some_and(|name| !is_consumer_name(name)) {
+            problems.report(
+                "fan_out",
+                "must be 1 to 128 characters out of letters, digits, `_`, `.` and `-`",
+            );
         }
         if self.failover < FAILOVER_LEAST {
             problems.report("failover", "must be at least 1s");
@@ -90,6 +112,10 @@ impl Config {
         kcl::Settings {
             // Validated before any service is built.
             initial_position: self.initial_position().unwrap_or(InitialPosition::TrimHorizon),
+            mode: self.mode().unwrap_or_default(),
+            retrieval: self.fan_out.clone().map_or(Retrieval::Polling, |consumer| {
+                Retrieval::FanOut { consumer, fall_back: self.fan_out_fall_back }
+            }),
             failover: self.failover,
             read_interval: self.read_interval,
             bytes_in_flight_max: self.bytes_in_flight_max,
@@ -98,15 +124,86 @@ impl Config {
     }
 
     fn initial_position(&self) -> Result<InitialPosition, String> {
-        if self.initial_position == TRIM_HORIZON {
-            return Ok(InitialPosition::TrimHorizon);
+        match self.initial_position.as_str() {
+            TRIM_HORIZON => return Ok(InitialPosition::TrimHorizon),
+            LATEST => return Ok(InitialPosition::Latest),
+            _ => {}
         }
         let at = self.initial_position.parse::<Timestamp>();
         at.map(|at| InitialPosition::AtTimestamp(at.into())).map_err(|_| {
             format!(
-                "{:?} is neither {TRIM_HORIZON} nor a time such as 2026-11-23T00:00:00Z",
+                "{:?} is neither {TRIM_HORIZON} nor {LATEST} nor a time such as 2026-11-23T00:00:00Z",
                 self.initial_position
             )
         })
+    }
+
+    fn mode(&self) -> Result<Mode, String> {
+        match self.mode.as_str() {
+            NATIVE => Ok(Mode::Native),
+            "compat2x" => Ok(Mode::Compat2x),
+            "participant3x" => Ok(Mode::Participant3x),
+            other => Err(format!("{other:?} is not one of {NATIVE}, compat2x, participant3x")),
+        }
+    }
+}
+
+/// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_RegisterStreamConsumer.html>
+fn is_consumer_name(name: &str) -> bool {
+    let is_allowed = |it: char| it.is_ascii_alphanumeric() || "_.-".contains(it);
+    (1..=128).contains(&name.len()) && name.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_order() {
+        assert!(Problems::of(&Config::default()).is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_the_values_that_would_do() {
+        let config = Config {
+            mode: "java".into(),
+            fan_out: Some("my consumer".into()),
+            initial_position: "newest".into(),
+            failover: Duration::from_millis(10),
+            read_interval: Duration::ZERO,
+            bytes_in_flight_max: 1,
+            ..Config::default()
+        };
+        let problems = Problems::of(&config).to_string();
+        for part in [
+            "native, compat2x, participant3x",
+            "letters, digits",
+            "nor latest nor a time",
+            "at least 1s",
+            "5 reads a second",
+            "10 MB",
+        ] {
+            assert!(problems.contains(part), "{part:?} is not in {problems}");
+        }
+    }
+
+    #[test]
+    fn the_library_is_told_how_to_read_and_with_whom() {
+        let config = Config {
+            mode: "compat2x".into(),
+            fan_out: Some("rapids".into()),
+            initial_position: "latest".into(),
+            ..Config::default()
+        };
+        let stage = Stage::parse("dev").unwrap();
+        let settings = config.kcl(&stage, "reader-1");
+        assert_eq!(settings.mode, Mode::Compat2x);
+        assert_eq!(settings.initial_position, InitialPosition::Latest);
+        let fan_out = Retrieval::FanOut { consumer: "rapids".into(), fall_back: false };
+        assert_eq!(settings.retrieval, fan_out);
+        assert_eq!(
+            (settings.stream.as_str(), settings.worker.as_str()),
+            ("Rapids-dev", "reader-1")
+        );
     }
 }

@@ -3,6 +3,8 @@
 //! Requests go out as JSON, since the stub takes either and they weigh nothing; answers come as CBOR and are
 //! read into the SDK's own types, one copy for each field. Only what a page of records has in it is read.
 
+use std::time::{Duration, SystemTime};
+
 use aws_smithy_json::protocol::aws_json_rpc::AwsJsonRpcProtocol;
 use aws_smithy_runtime_api::http::{Request, Response};
 use aws_smithy_schema::protocol::ClientProtocolInner;
@@ -11,6 +13,10 @@ use aws_smithy_schema::{Schema, ShapeId};
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::endpoint::Endpoint;
 use aws_smithy_types::{BigDecimal, BigInteger, Blob, DateTime, Document};
+use bytes::Bytes;
+use kcl::{PartitionKey, Position, Record, SequenceNumber};
+
+use crate::Error;
 
 /// The content type of an answer in CBOR.
 pub(crate) const CONTENT_TYPE: &str = "application/x-amz-cbor-1.1";
@@ -238,6 +244,51 @@ impl ShapeDeserializer for Reader<'_> {
     fn read_document(&mut self, _: &Schema<'_>) -> Result<Document, SerdeError> {
         Err(SerdeError::unsupported("document"))
     }
+}
+
+/// The records of a page without the SDK: nothing is copied, keys and payloads are parts of the answer.
+pub(crate) fn records(page: &Bytes) -> Result<Vec<Record>, Error> {
+    let mut reader = Reader { rest: page };
+    let mut records = Vec::new();
+    for _ in 0..reader.expect(MAP)? {
+        if reader.text()? != "Records" {
+            reader.skip()?;
+            continue;
+        }
+        let many = reader.expect(ARRAY)?;
+        records.reserve(many.min(10_000));
+        for _ in 0..many {
+            records.push(record(&mut reader, page)?);
+        }
+    }
+    Ok(records)
+}
+
+fn record(reader: &mut Reader<'_>, page: &Bytes) -> Result<Record, Error> {
+    let (mut sequence, mut key, mut data, mut arrived_at) = (None, None, Bytes::new(), None);
+    for _ in 0..reader.expect(MAP)? {
+        match reader.text()? {
+            "SequenceNumber" => sequence = Some(SequenceNumber::parse(reader.text()?)?),
+            "PartitionKey" => key = Some(page.slice_ref(reader.text()?.as_bytes())),
+            "Data" => {
+                let length = reader.expect(BYTES)?;
+                data = page.slice_ref(reader.take(length)?);
+            }
+            "ApproximateArrivalTimestamp" => {
+                reader.expect(TAG)?;
+                let millis = u64::try_from(reader.integer()?)?;
+                arrived_at = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
+            }
+            _ => reader.skip()?,
+        }
+    }
+    Ok(Record {
+        position: Position { sequence: sequence.ok_or("no sequence number")?, sub_sequence: 0 },
+        partition_key: key.and_then(PartitionKey::from_utf8),
+        explicit_hash_key: None,
+        data,
+        arrived_at,
+    })
 }
 
 /// Writes a major type and its number, in the shortest form.

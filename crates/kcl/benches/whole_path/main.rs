@@ -6,6 +6,7 @@
 mod cbor;
 mod child;
 mod handover;
+mod json;
 mod memory;
 mod pages;
 mod reads;
@@ -90,10 +91,7 @@ async fn run_sections(arguments: &[&str]) -> Result<(), Error> {
         }
         match section {
             "throughput" => {
-                for (load, way) in throughput::LOADS
-                    .iter()
-                    .flat_map(|load| throughput::WAYS.map(|way| (load, way)))
-                {
+                for (load, way) in throughput::cases() {
                     tell(child::run(&["throughput", load, way]).await?);
                 }
             }

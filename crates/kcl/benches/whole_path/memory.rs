@@ -21,7 +21,8 @@ use crate::{Error, child, server};
 
 pub(crate) const STREAM: &str = "stream";
 const IDLE_SHARDS: [usize; 3] = [1, 100, 1_000];
-const BUDGETS_MB: [usize; 3] = [16, 64, 256];
+/// Byte budgets in MB, and the bytes of a record.
+const BACKLOGS: [(usize, usize); 4] = [(16, 300), (64, 300), (256, 300), (64, 25_000)];
 const LOADED_SHARDS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(10);
@@ -53,15 +54,17 @@ pub(crate) async fn idle(tell: &mut impl FnMut(Value)) -> Result<(), Error> {
 
 /// With a backlog, by byte budget, on the stub.
 pub(crate) async fn loaded(tell: &mut impl FnMut(Value)) -> Result<(), Error> {
-    let data = vec![7; 300];
-    for budget in BUDGETS_MB {
-        let stub = Stub::new(LOADED_SHARDS, Pages::full(Wire::Json, &data), Duration::ZERO);
+    for (budget, bytes) in BACKLOGS {
+        let pages = Pages::full(Wire::Json, &vec![7; bytes]);
+        let stub = Stub::new(LOADED_SHARDS, pages, Duration::ZERO);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let endpoint = listener.local_addr()?.to_string();
         let serving = tokio::spawn(server::serve(stub, listener));
         let measured = child::run(&["backlog", &endpoint, &budget.to_string()]).await;
         serving.abort();
-        tell(measured?);
+        let mut line = measured?;
+        line["record_bytes"] = json!(bytes);
+        tell(line);
     }
     Ok(())
 }

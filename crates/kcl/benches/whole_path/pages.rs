@@ -26,6 +26,7 @@ pub(crate) enum Wire {
 /// A page of one shard, to be served again and again as its next one.
 pub(crate) struct Pages {
     pub(crate) wire: Wire,
+    pub(crate) record_bytes: usize,
     body: Vec<u8>,
     /// Where the page's number stands.
     numbers: Vec<usize>,
@@ -53,6 +54,7 @@ impl Pages {
         let next = body.len();
         body.extend(iterator(0).as_bytes());
         body.extend(b"\",\"Records\":[");
+        let record_bytes = data.len();
         let data = STANDARD.encode(data);
         let mut numbers = Vec::with_capacity(records);
         for record in 0..records {
@@ -67,7 +69,7 @@ impl Pages {
             body.extend(format!("{}\"}}", number(record)).as_bytes());
         }
         body.extend(b"]}");
-        Self { wire: Wire::Json, body, numbers, next }
+        Self { wire: Wire::Json, record_bytes, body, numbers, next }
     }
 
     fn cbor(data: &[u8], records: usize) -> Self {
@@ -97,7 +99,7 @@ impl Pages {
             cbor::write_text(&mut body, &sequence);
             numbers.push(body.len() - sequence.len() + 2);
         }
-        Self { wire: Wire::Cbor, body, numbers, next }
+        Self { wire: Wire::Cbor, record_bytes: data.len(), body, numbers, next }
     }
 
     /// The page of this number.

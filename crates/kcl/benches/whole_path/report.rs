@@ -51,6 +51,7 @@ const SECTIONS: [Section; 5] = [
         title: "With a backlog",
         columns: &[
             ("Shards", "shards", 0),
+            ("bytes of a record", "record_bytes", 0),
             ("byte budget MB", "budget_mb", 0),
             ("most in flight MB", "most_in_flight_mb", 1),
             ("MB resident", "rss_mb", 1),

@@ -42,11 +42,13 @@ impl Stub {
         let part = u128::MAX / shards.max(1) as u128;
         let shard = |index: usize| {
             let start = part * index as u128;
+            // All of the key space, or the stream counts as one that is just being made.
+            let end = if index + 1 == shards { u128::MAX } else { start + (part - 1) };
             json!({
                 "ShardId": format!("shardId-{index:012}"),
                 "HashKeyRange": {
                     "StartingHashKey": start.to_string(),
-                    "EndingHashKey": (start + (part - 1)).to_string(),
+                    "EndingHashKey": end.to_string(),
                 },
                 "SequenceNumberRange": { "StartingSequenceNumber": "49" },
             })

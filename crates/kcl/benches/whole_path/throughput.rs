@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use kcl::{Batch, Consumer, Failure, Lanes, Processor, Settings};
+use kcl::{Aggregator, Batch, Consumer, Failure, Lanes, Processor, Settings};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
 use crate::pages::{Pages, Wire, iterator};
 use crate::stub::Stub;
 use crate::usage::{cpu_s, rss_mb};
+use crate::{Error, cbor, json};
 
 /// Enough shards that what Kinesis allows each of them is more than the processor can do.
 const SHARDS: usize = 512;
@@ -27,9 +27,14 @@ const CALLS: usize = 4;
 const STREAM_CAPACITY: usize = 1_000;
 
 /// What is carried, and how far.
-pub(crate) const LOADS: [&str; 2] = ["300 B", "25 KB"];
-pub(crate) const WAYS: [&str; 10] = [
+const LOADS: [&str; 3] = ["300 B", "25 KB", AGGREGATED];
+/// Records of 300 bytes in aggregates of 25 KB.
+const AGGREGATED: &str = "300 B aggregated";
+const AGGREGATE_BYTES: usize = 25_000;
+const WAYS: [&str; 12] = [
     "stub alone",
+    "decoder alone",
+    "decoder alone, CBOR",
     "SDK alone",
     "SDK alone, CBOR",
     "Processor",
@@ -40,6 +45,18 @@ pub(crate) const WAYS: [&str; 10] = [
     "stream",
     "stream, Unordered(8)",
 ];
+
+/// What is measured: a load, and a way to carry it.
+pub(crate) fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = LOADS.into_iter().flat_map(|load| WAYS.map(|way| (load, way)));
+    // What does not take aggregates apart, and how records go on from there, is told by the others.
+    all.filter(|(load, way)| *load == "300 B" || way.starts_with("Processor") || !is_kcl(way))
+        .filter(|(load, way)| *load != AGGREGATED || is_kcl(way))
+}
+
+fn is_kcl(way: &str) -> bool {
+    !way.contains("alone")
+}
 
 /// Records and bytes that arrived.
 #[derive(Default)]
@@ -73,7 +90,9 @@ pub(crate) fn run(load: &str, way: &str) -> Result<Value, Error> {
     let stub = Stub::new(SHARDS, Pages::full(wire, &data), Duration::ZERO);
     let arrived = Arc::new(Arrived::default());
     let measured = match way {
-        "stub alone" => serve(&Pages::full(wire, &data), data.len(), &arrived)?,
+        "stub alone" | "decoder alone" | "decoder alone, CBOR" => {
+            decode(&Pages::full(wire, &data), way != "stub alone", &arrived)?
+        }
         "SDK alone" | "SDK alone, CBOR" => runtime()?.block_on(call(&stub, &arrived))?,
         _ => runtime()?.block_on(consume(&stub, way, &arrived))?,
     };
@@ -85,27 +104,45 @@ pub(crate) fn run(load: &str, way: &str) -> Result<Value, Error> {
     Ok(line)
 }
 
-/// Bytes that do not compress to a pattern of base64.
+/// The bytes of a record as Kinesis has it, of no pattern.
 fn payload(load: &str) -> Result<Vec<u8>, Error> {
-    let bytes = match load {
-        "300 B" => 300,
-        "25 KB" => 25_000,
-        _ => return Err(format!("no load {load}").into()),
-    };
     let mut random = fastrand::Rng::with_seed(7);
-    Ok((0..bytes).map(|_| random.u8(..)).collect())
+    let mut bytes = |many| (0..many).map(|_| random.u8(..)).collect::<Vec<_>>();
+    match load {
+        "300 B" => Ok(bytes(300)),
+        "25 KB" => Ok(bytes(25_000)),
+        AGGREGATED => {
+            let mut aggregator = Aggregator::new(AGGREGATE_BYTES);
+            for record in 0.. {
+                let key = format!("customer-{:07}", record % 1_000);
+                if let Some(full) = aggregator.add(&key, None, bytes(300))? {
+                    return Ok(full.data.to_vec());
+                }
+            }
+            Err("it never fills".into())
+        }
+        _ => Err(format!("no load {load}").into()),
+    }
 }
 
 fn runtime() -> Result<Runtime, Error> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// Only makes the answers.
-fn serve(pages: &Pages, record_bytes: usize, arrived: &Arrived) -> Result<Measured, Error> {
+/// Makes the answers, and reads their records without the SDK if that is asked for.
+fn decode(pages: &Pages, reads: bool, arrived: &Arrived) -> Result<Measured, Error> {
     let begin = Mark::set(arrived)?;
     for page in 1.. {
-        std::hint::black_box(pages.serve(page));
-        arrived.add(pages.records(), pages.records() * record_bytes);
+        let body = std::hint::black_box(pages.serve(page));
+        let records = match (reads, pages.wire) {
+            (false, _) => Vec::new(),
+            (true, Wire::Json) => json::records(body)?,
+            (true, Wire::Cbor) => cbor::records(&body)?,
+        };
+        if reads && records.len() != pages.records() {
+            return Err(format!("{} records were read", records.len()).into());
+        }
+        arrived.add(pages.records(), pages.records() * pages.record_bytes);
         if begin.at.elapsed() > WINDOW / 2 {
             break;
         }

@@ -115,8 +115,17 @@ impl<H> Queue<H> {
         Self { items: Mutex::default(), news: Notify::new() }
     }
 
-    pub(crate) fn push(&self, items: impl IntoIterator<Item = Item<H>>) {
-        self.items().extend(items);
+    pub(crate) fn push(&self, more: Vec<Item<H>>) {
+        if more.is_empty() {
+            return;
+        }
+        let mut items = self.items();
+        if items.is_empty() {
+            *items = more.into();
+        } else {
+            items.extend(more);
+        }
+        drop(items);
         self.news.notify_one();
     }
 

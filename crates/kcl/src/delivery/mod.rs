@@ -101,16 +101,19 @@ impl<H: Hold> Delivery<H> {
     pub(crate) fn offer(&mut self, page: Offer<H>) -> Result<(), NotRising> {
         let Offer { records, millis_behind_latest, skipped_to, hold } = page;
         let tickets = self.account.admit(&records, skipped_to)?;
+        let items = wrap(records, tickets, hold, millis_behind_latest);
+        if let [queue] = &*self.queues {
+            queue.push(items);
+            return Ok(());
+        }
         let mut sorted: Vec<_> = self.queues.iter().map(|_| Vec::new()).collect();
-        for item in wrap(records, tickets, hold, millis_behind_latest) {
+        for item in items {
             let queue = queue_of(item.record.partition_key.as_ref(), self.turn, sorted.len());
             self.turn = self.turn.wrapping_add(1);
             sorted[queue].push(item);
         }
         for (queue, items) in self.queues.iter().zip(sorted) {
-            if !items.is_empty() {
-                queue.push(items);
-            }
+            queue.push(items);
         }
         Ok(())
     }
