@@ -194,7 +194,7 @@ pub(crate) fn of_seed(seed: u64) -> Knobs {
         knobs.lanes = 4;
         knobs.aggregates = true;
     }
-    knobs.gives_up = round % 4 == 3;
+    knobs.gives_up = round % 4 == 1;
     knobs.taking |= round % 4 == 2;
     if let Some(sweep) = &mut knobs.sweep {
         sweep.from = round / 2 * SWEEP % SWEPT;
@@ -284,8 +284,10 @@ pub(crate) fn plan(knobs: &Knobs, seconds: u64, dice: &mut fastrand::Rng) -> Vec
     plan
 }
 
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+
 /// Milliseconds by which a time of day is wrong: an hour, minutes or seconds, either way.
 pub(crate) fn wrong_hour(dice: &mut fastrand::Rng) -> i64 {
-    let most = dice.choice([3_600_000, 240_000, 10_000]).unwrap_or_default();
+    let most = dice.choice([HOUR_MS, 240_000, 10_000]).unwrap_or_default();
     dice.i64(-most..=most)
 }

@@ -249,7 +249,12 @@ impl World {
             (self.weather.clone(), self.table.clone(), self.aws.clone(), self.knobs);
         let clock = self.clock.clone();
         let seed = self.dice.u64(..);
-        let ahead_ms = if self.knobs.hours > 0 { scenario::wrong_hour(&mut self.dice) } else { 0 };
+        let ahead_ms = match (self.knobs.hours, self.births) {
+            (0, _) => 0,
+            // Who makes the leases: a place in the future is one that loses records.
+            (_, 0) => scenario::HOUR_MS,
+            _ => scenario::wrong_hour(&mut self.dice),
+        };
         let process = Process::start(who, &self.recorder, seed, drift, move |life, stop| {
             let hour = Hour(clock, Some(life.clone()));
             if ahead_ms != 0 {
