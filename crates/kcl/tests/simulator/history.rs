@@ -117,6 +117,7 @@ pub(crate) enum Standstill {
     Suspended,
 }
 
+#[expect(clippy::large_enum_variant, reason = "most entries are rows")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// The run begins. `taking` says that workers may take leases from others that live.
