@@ -176,7 +176,7 @@ fn a_record_without_a_partition_key_is_delivered_aggregated_or_not() {
 }
 
 #[test]
-fn what_the_deaggregation_modules_of_aws_made_is_read() {
+fn what_the_aggregation_modules_of_aws_made_is_read_and_made_byte_for_byte() {
     let fixtures = include_str!("../../tests/fixtures/aggregates.json");
     let fixtures: serde_json::Value = serde_json::from_str(fixtures).unwrap();
     let aggregates = fixtures["aggregates"].as_array().unwrap();
@@ -194,6 +194,12 @@ fn what_the_deaggregation_modules_of_aws_made_is_read() {
             let hash_key = record.explicit_hash_key.map(|key| key.to_string());
             assert_eq!(hash_key.as_deref(), expected["explicitHashKey"].as_str());
         }
+        let mut again = Aggregator::new(LARGE);
+        for record in records {
+            let key = record.partition_key.unwrap();
+            again.add(key.as_str(), record.explicit_hash_key, record.data).unwrap();
+        }
+        assert_eq!(again.finish().unwrap().data, bytes(&aggregate["data"]));
     }
 }
 
