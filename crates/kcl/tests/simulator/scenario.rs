@@ -41,6 +41,8 @@ pub(crate) struct Knobs {
     pub(crate) slow_network: u32,
     pub(crate) throttled: u32,
     pub(crate) failed: u32,
+    /// Reads that find their iterator expired.
+    pub(crate) expired: u32,
     pub(crate) lost_requests: u32,
     pub(crate) lost_replies: u32,
     /// Odds that a call of the processor takes seconds, fails, panics.
@@ -67,7 +69,7 @@ impl Knobs {
             return false;
         }
         let Self { kills, crashes, stops, suspends, cuts, outages, .. } = self;
-        let requests = self.slow_network + self.throttled + self.failed;
+        let requests = self.slow_network + self.throttled + self.failed + self.expired;
         let calls = self.slow_calls + self.failing_calls + self.panicking_calls;
         let lost = self.lost_requests + self.lost_replies;
         kills + crashes + stops + suspends + cuts + outages + requests + calls + lost == 0
@@ -96,6 +98,7 @@ const NOTHING: Knobs = Knobs {
     slow_network: 0,
     throttled: 0,
     failed: 0,
+    expired: 0,
     lost_requests: 0,
     lost_replies: 0,
     slow_calls: 0,
@@ -107,7 +110,7 @@ const NOTHING: Knobs = Knobs {
 pub(crate) const SCENARIOS: [Knobs; 18] = [
     Knobs { name: "steady", ..NOTHING },
     Knobs { name: "resharding", reshards: 5, ..NOTHING },
-    Knobs { name: "rolling restart", leaves: 4, reshards: 1, ..NOTHING },
+    Knobs { name: "rolling restart", leaves: 8, reshards: 6, ..NOTHING },
     Knobs { name: "kill -9", kills: 4, reshards: 1, ..NOTHING },
     Knobs { name: "crash at a request", crashes: 6, reshards: 2, leaves: 1, ..NOTHING },
     Knobs { name: "SIGSTOP", stops: 6, reshards: 1, ..NOTHING },
@@ -124,7 +127,15 @@ pub(crate) const SCENARIOS: [Knobs; 18] = [
         leaves: 1,
         ..NOTHING
     },
-    Knobs { name: "throttling", throttled: 150, failed: 30, reshards: 2, leaves: 1, ..NOTHING },
+    Knobs {
+        name: "throttling",
+        throttled: 150,
+        failed: 30,
+        expired: 50,
+        reshards: 2,
+        leaves: 1,
+        ..NOTHING
+    },
     Knobs {
         name: "bad processors",
         slow_calls: 60,
@@ -139,6 +150,8 @@ pub(crate) const SCENARIOS: [Knobs; 18] = [
         taking: true,
         leaves: 2,
         kills: 1,
+        suspends: 3,
+        stops: 1,
         reshards: 2,
         ..NOTHING
     },
@@ -174,6 +187,7 @@ pub(crate) const SCENARIOS: [Knobs; 18] = [
         slow_network: 5,
         throttled: 20,
         failed: 10,
+        expired: 10,
         lost_requests: 10,
         lost_replies: 10,
         slow_calls: 20,

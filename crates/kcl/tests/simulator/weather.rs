@@ -13,6 +13,8 @@ pub(crate) enum Fate {
     Throttled,
     /// Answered with a 500, nothing done.
     Failed,
+    /// A read is told that its iterator expired; what is no read is served.
+    Expired,
     /// It never arrives, and the connection breaks.
     LostRequest,
     /// It is served, and the connection breaks before the reply.
@@ -25,6 +27,7 @@ impl Fate {
             Self::Served => "served",
             Self::Throttled => "throttled",
             Self::Failed => "failed",
+            Self::Expired => "expired",
             Self::LostRequest => "lost",
             Self::LostReply => "reply lost",
         }
@@ -108,6 +111,7 @@ impl Weather {
         let odds = [
             (knobs.throttled, Fate::Throttled),
             (knobs.failed, Fate::Failed),
+            (knobs.expired, Fate::Expired),
             (knobs.lost_requests, Fate::LostRequest),
             (knobs.lost_replies, Fate::LostReply),
         ];

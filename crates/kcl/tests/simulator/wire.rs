@@ -92,8 +92,11 @@ impl Line {
         match forecast.fate {
             Fate::Throttled => return answer(400, "ProvisionedThroughputExceededException"),
             Fate::Failed => return answer(500, "InternalServerError"),
+            Fate::Expired if operation == "GetRecords" => {
+                return answer(400, "ExpiredIteratorException");
+            }
             Fate::LostRequest => return Err(broken("the request was lost")),
-            Fate::Served | Fate::LostReply => {}
+            Fate::Served | Fate::Expired | Fate::LostReply => {}
         }
         let reply = self.serve(request, &operation, sent_ms).await;
         if crash == Some(Death::BeforeReply) {

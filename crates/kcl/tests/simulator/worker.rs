@@ -165,6 +165,10 @@ impl Processor for Handler {
                 call.end(Done::Failed);
                 Err(Failure::retry("simulated"))
             }
+            Verdict::Stop => {
+                call.end(Done::Failed);
+                Err(Failure::fatal("simulated"))
+            }
             Verdict::FailFrom(share) => {
                 let bad = failing(&records, share);
                 let of = |bad: &bool, record: &Record| bad.then_some(record.position);
@@ -211,6 +215,8 @@ enum Verdict {
     Fail,
     /// A record fails, at this share of the batch, and all that follow it with its key.
     FailFrom(f64),
+    /// The consumer is to stop.
+    Stop,
     /// This share of the batch is accepted record by record, then it fails.
     OneByOne(f64),
     Panic,
@@ -223,6 +229,7 @@ impl Mood {
             (falls(knobs.slow_calls), falls(knobs.failing_calls), falls(knobs.panicking_calls));
         let verdict = match (fails, panics) {
             (_, true) => Verdict::Panic,
+            (true, _) if dice.u8(0..12) == 0 => Verdict::Stop,
             (true, _) if dice.u8(0..3) == 0 => Verdict::OneByOne(dice.f64()),
             (true, _) if dice.bool() => Verdict::Fail,
             (true, _) => Verdict::FailFrom(dice.f64()),

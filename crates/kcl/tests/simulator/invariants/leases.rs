@@ -137,6 +137,10 @@ pub(super) fn nothing_begins_without_a_lease(history: &[Entry]) -> Result<(), St
             return Err(format!("{} ms without a renewal: {entry}", local_ms - since));
         }
         let holder = claims.holder(shard);
+        let has_ended = claims.rows.get(shard.as_str()).is_some_and(|row| row.mark == Mark::End);
+        if has_ended && holder == Some(&who.name()) {
+            return Err(format!("{shard} has ended: {entry}"));
+        }
         if holder != Some(&who.name()) && !claims.excused.contains(&claim) {
             return Err(format!("{holder:?} holds {shard}: {entry}"));
         }
@@ -377,6 +381,8 @@ mod tests {
         assert!(holds(vec![begins(0)]).is_err(), "never had it");
         assert_eq!(holds(vec![take(A), begins(LATE - 1)]), Ok(()));
         assert!(holds(vec![take(A), begins(LATE)]).is_err(), "did not renew it");
+        let ended = wrote(A, "s", None, Some(row(Some(A), 1, Mark::End)));
+        assert!(holds(vec![ended, begins(0)]).is_err(), "there is nothing to work on");
         assert!(holds(vec![take(A), take(B), begins(1)]).is_err(), "somebody else has it");
         let frozen = What::Stands(A, Standstill::Suspended, 9_000);
         assert_eq!(holds(vec![take(A), frozen.clone(), take(B), begins(1)]), Ok(()));
