@@ -7,6 +7,7 @@
 //! Both ways retry here and nowhere else: the SDK's own retries are switched off, for they would hide throttling
 //! and multiply the calls that a shard has five of in a second.
 
+mod answer;
 mod calls;
 mod fan_out;
 mod list;

@@ -4,6 +4,7 @@ use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::answer::Answer;
 use super::calls::{Calls, Refused, Why};
 use super::pace::{Call, Pace};
 use super::place::Place;
@@ -27,6 +28,7 @@ pub(super) struct Polling {
     place: Place,
     iterator: Option<String>,
     records_max: i32,
+    answer: Answer,
 }
 
 impl Polling {
@@ -39,6 +41,7 @@ impl Polling {
             place: Place::new(start),
             iterator: None,
             records_max: i32::try_from(settings.records_max).unwrap_or(i32::MAX),
+            answer: Answer::new(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Polling {
             self.pace.begin(Call::GetRecords, Instant::now());
             let get = self.calls.kinesis.get_records();
             let get = get.shard_iterator(iterator).limit(self.records_max);
+            let get = get.customize().interceptor(self.answer.clone());
             let answer = self.calls.call(Api::GetRecords, get.send()).await;
             self.pace.end(Call::GetRecords, Instant::now());
             let refused = match answer {
@@ -140,7 +144,10 @@ impl Polling {
     }
 
     async fn page(&mut self, reply: GetRecordsOutput, mut permit: Permit) -> Result<Page, Error> {
-        let records: Result<Vec<Record>, _> = reply.records.into_iter().map(record).collect();
+        let records = match self.answer.take() {
+            Some(records) => Ok(records),
+            None => reply.records.into_iter().map(record).collect::<Result<Vec<Record>, _>>(),
+        };
         // The iterator stays: the same answer is asked for again.
         let records = records.map_err(|error| self.unusable(Api::GetRecords, error))?;
         let size = bytes(&records);

@@ -275,3 +275,26 @@ async fn a_call_that_is_never_answered_is_given_up() {
     assert!(next(&mut source).await.is_err());
     assert_eq!(read(&mut source, 5).await, all(0..5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_read_before_the_sdk_and_what_cannot_be_is_left_to_it() {
+    let world = World::new().await;
+    world.put(0..10, 1).await;
+    let mut at = iterator(&world).await;
+    let answer = answer::Answer::new();
+    let mut get = async || {
+        let get = world.kinesis.get_records().shard_iterator(&at).customize();
+        let reply = get.interceptor(answer.clone()).send().await.unwrap();
+        at = reply.next_shard_iterator.clone().unwrap();
+        assert!(reply.millis_behind_latest.is_some());
+        (answer.take().map(|records| records.len()), reply.records.len())
+    };
+    assert_eq!(get().await, (Some(10), 0));
+    assert_eq!(get().await, (Some(0), 0));
+    let odd = world.kinesis.put_record().stream_name(STREAM).partition_key("a\"b");
+    odd.data(Blob::new("odd")).send().await.unwrap();
+    assert_eq!(get().await, (None, 1));
+    let page = next(&mut world.poll(Start::TrimHorizon)).await.unwrap();
+    assert_eq!(page.records.len(), 11);
+    assert_eq!(page.records[10].partition_key.as_ref().unwrap().as_str(), "a\"b");
+}
