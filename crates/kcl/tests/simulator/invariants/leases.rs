@@ -102,7 +102,7 @@ impl<'a> Claims<'a> {
             Some(after) => self.rows.insert(shard, after),
             None => self.rows.remove(shard),
         };
-        if !after.is_some_and(|after| after.holder() == Some(&who.name())) {
+        if after.is_none_or(|after| after.holder() != Some(&who.name())) {
             return;
         }
         if self.taking {
