@@ -12,6 +12,10 @@ use prost::encoding::{encoded_len_varint, key_len};
 use super::{DIGEST, MAGIC, Message, UserRecord, hash_key, md5};
 use crate::lease::HashRange;
 
+/// Characters of a partition key
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecordsRequestEntry.html>).
+const PARTITION_KEY_MAX: usize = 256;
+
 /// Collects user records into one record of Kinesis. A thousand small records a second are the most that a shard
 /// takes; aggregated, a megabyte a second of them.
 ///
@@ -59,6 +63,9 @@ pub enum NotAdded {
         /// The most that an aggregate may have.
         most: usize,
     },
+    /// Kinesis refuses its partition key.
+    #[error("a partition key has 1 to 256 characters, this one has {0}")]
+    PartitionKey(usize),
     /// None of the shards takes it.
     #[error("none of the shards takes the hash key {hash_key}: list them again")]
     NoShard {
@@ -86,13 +93,17 @@ impl Aggregator {
     /// next aggregate.
     ///
     /// # Errors
-    /// [`NotAdded::TooLarge`], and everything is as before.
+    /// [`NotAdded::TooLarge`] and [`NotAdded::PartitionKey`], and everything is as before.
     pub fn add(
         &mut self,
         partition_key: &str,
         explicit_hash_key: Option<u128>,
         data: impl Into<Bytes>,
     ) -> Result<Option<Aggregated>, NotAdded> {
+        let characters = partition_key.chars().count();
+        if !(1..=PARTITION_KEY_MAX).contains(&characters) {
+            return Err(NotAdded::PartitionKey(characters));
+        }
         let (data, most) = (data.into(), self.most);
         let bytes = partition_key.len() + data.len();
         if bytes > most {

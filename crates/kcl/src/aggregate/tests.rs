@@ -240,6 +240,14 @@ fn a_user_record_larger_than_an_aggregate_is_refused_and_the_others_stay() {
 }
 
 #[test]
+fn a_partition_key_that_kinesis_refuses_is_refused() {
+    let mut aggregator = Aggregator::new(LARGE);
+    assert_eq!(aggregator.add("", None, "x"), Err(NotAdded::PartitionKey(0)));
+    assert_eq!(aggregator.add(&"é".repeat(257), None, "x"), Err(NotAdded::PartitionKey(257)));
+    assert_eq!(aggregator.add(&"é".repeat(256), None, "x"), Ok(None));
+}
+
+#[test]
 fn a_record_that_none_of_the_shards_takes_is_refused() {
     let mut aggregators = Aggregators::new([HashRange { start: 0, end: 9 }], LARGE);
     assert_eq!(aggregators.add("a", Some(10), "x"), Err(NotAdded::NoShard { hash_key: 10 }));

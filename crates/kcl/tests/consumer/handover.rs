@@ -220,3 +220,28 @@ async fn a_shard_that_ends_while_it_is_asked_for_is_not_read_again() {
     a.stop().await;
     b.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_takes_back_its_wish_and_the_shard_is_read_on_at_once() {
+    let world = Arc::new(World::with_shards(2).await);
+    let (log, times) = (Log::default(), Times::default());
+    world.put(0..100).await;
+    let pause = Duration::from_secs(8);
+    let a = world.start_as(World::settings("a"), slow("a", &log, pause, &times)).await;
+    until("a is busy with both shards", async || times.lock().unwrap().len() == 2).await;
+    let b = world.start_as(World::settings("b"), slow("b", &log, pause, &times)).await;
+    let wished = async || world.leases().await.iter().any(|it| it.checkpoint_owner.is_some());
+    until("b asks for a lease", wished).await;
+    b.stop().await;
+    let leases = world.leases().await;
+    assert!(
+        leases.iter().all(|it| it.owner.as_deref() == Some("a") && it.checkpoint_owner.is_none())
+    );
+    until("a is done with its batches", async || numbers(&log) == all(0..100)).await;
+    let done = Instant::now();
+    world.put(100..200).await;
+    until("what follows arrives", async || numbers(&log).len() >= 200).await;
+    assert!(done.elapsed() < pause + Duration::from_secs(2), "after {:?}", done.elapsed());
+    assert_eq!(numbers(&log), all(0..200));
+    a.stop().await;
+}
