@@ -327,3 +327,6 @@ impl Keeper {
         self.renewed_at + self.keeping.failover - self.keeping.failover / 10
     }
 }
+
+#[cfg(test)]
+mod tests;

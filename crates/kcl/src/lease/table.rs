@@ -277,3 +277,6 @@ fn judge(transition: &Transition, seen: &Lease, current: Option<Lease>) -> Outco
         current => Outcome::Conflict(current),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod lost;
 mod positions;
 mod shard_end;
 mod starved;
+mod stopping;
 mod throughput;
 mod under_a_leader;
 mod world;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kcl::{Batch, Failure};
+use local_aws::{Fault, Service};
 use tokio::time::sleep;
 
 use crate::world::{FAILOVER, Log, STREAM, World, all, distinct, numbers, until};
@@ -88,4 +89,49 @@ async fn a_stream_that_is_deleted_is_no_end_and_its_leases_stay() {
     assert_eq!(world.owners().await, [("a".to_owned(), 2)].into(), "they are kept");
     worker.stop().await;
     assert_eq!(checkpoints().await, before);
+}
+
+/// Lets the worker that ends a shard make so many writes, kills it, and has another one go on. Whether it was cut
+/// short.
+async fn crash_at_the_end(written: u64) -> bool {
+    let what = &format!("crash after {written} writes");
+    let world = World::with_shards(1).await;
+    let parent = world.shard_ids().await.remove(0);
+    let log = Log::default();
+    let mut a = world.start("a", &log).await;
+    world.put(0..20).await;
+    until("all arrive", async || distinct(&log) == all(0..20)).await;
+    a.reads(1).await;
+    sleep(FAILOVER).await; // Their place is saved.
+    let fault = Fault::on(Service::DynamoDb, "UpdateItem").after(written);
+    world.aws.faults().add(fault.always().throttle());
+    split(&world, &parent).await;
+    sleep(FAILOVER / 2).await;
+    let cut_short = !is_finished(&world, &parent).await;
+    a.kill();
+    world.aws.faults().clear();
+    world.put(20..60).await;
+    let b = world.start("b", &log).await;
+    until(what, async || distinct(&log) == all(0..60)).await;
+    assert_eq!(numbers(&log), all(0..60), "{what}: nothing twice");
+    let leases = world.leases().await;
+    assert_eq!(leases.len(), 3, "{what}: {leases:?}");
+    let of = |key: &str| leases.iter().find(|lease| lease.key == key).unwrap();
+    assert!(of(&parent).is_finished(), "{what}");
+    for child in &of(&parent).children {
+        assert!(of(child).parents.contains(&parent), "{what}");
+    }
+    assert_eq!(of(&parent).children.len(), 2, "{what}");
+    b.stop().await;
+    cut_short
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_any_two_writes_of_a_shards_end_is_completed_by_the_next_worker() {
+    let mut cut_short = 0;
+    for written in 0..10 {
+        cut_short += u32::from(crash_at_the_end(written).await);
+    }
+    // Two children made, their names noted, and the end: it was stopped before each of them.
+    assert!((4..10).contains(&cut_short), "{cut_short}");
 }

@@ -131,10 +131,20 @@ impl World {
     }
 
     pub(crate) async fn start_as(&self, settings: Settings, processor: impl Processor) -> Worker {
-        let (kinesis, dynamodb) = (self.kinesis.clone(), self.dynamodb.clone());
-        let consumer = Consumer::build(kinesis, dynamodb, settings, processor).await.unwrap();
         let clock = self.aws.clock().clone();
         let now = move || SystemTime::UNIX_EPOCH + Duration::from_millis(clock.now_ms());
+        self.start_at(settings, processor, now).await
+    }
+
+    /// With a wall clock of its own.
+    pub(crate) async fn start_at(
+        &self,
+        settings: Settings,
+        processor: impl Processor,
+        now: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Worker {
+        let (kinesis, dynamodb) = (self.kinesis.clone(), self.dynamodb.clone());
+        let consumer = Consumer::build(kinesis, dynamodb, settings, processor).await.unwrap();
         let consumer = consumer.with_clock(now);
         let stop = CancellationToken::new();
         let status = consumer.status();

@@ -135,7 +135,7 @@ async fn a_consumer_that_stays_creating_is_an_error_or_leads_to_polling_if_so_to
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_with_all_its_consumers_is_told_with_what_to_do() {
+async fn a_stream_with_all_its_consumers_is_told_with_what_to_do_or_polled_if_so_told() {
     let world = World::new().await;
     for number in 0..20 {
         let name = format!("other-{number}");
@@ -147,6 +147,12 @@ async fn a_stream_with_all_its_consumers_is_told_with_what_to_do() {
         error.contains("all the consumers it may have") && error.contains("deregister"),
         "{error}"
     );
+    let retrieval = Retrieval::FanOut { consumer: CONSUMER.into(), fall_back: true };
+    let lenient = Settings { retrieval, ..(*world.settings).clone() };
+    let began = Instant::now();
+    let arn = consumer_arn(&world.kinesis, &lenient, &*world.counts).await.unwrap();
+    assert_eq!(arn, None, "polled, as the settings say");
+    assert!(began.elapsed() < Duration::from_secs(63), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
