@@ -117,7 +117,6 @@ pub(crate) enum Standstill {
     Suspended,
 }
 
-#[expect(clippy::large_enum_variant, reason = "most entries are rows")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "a history is read once and dropped")]
 pub(crate) enum What {
