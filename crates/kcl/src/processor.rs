@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Position;
 use crate::delivery::Progress;
+use crate::lease::validity::Validity;
 use crate::record::Record;
 
 /// Records of one shard, in the order of the shard.
@@ -33,13 +34,21 @@ pub struct ShardContext {
     /// Cancelled before another worker may take the lease. [`Processor::process`] is dropped then anyway; work
     /// that it moved elsewhere must stop by this.
     pub lost: CancellationToken,
+    pub(crate) validity: Option<Validity>,
 }
 
 impl ShardContext {
     /// A shard with a lease that nobody takes away. For a processor's own tests.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>, fence: u64) -> Self {
-        Self { id: id.into(), fence, lost: CancellationToken::new() }
+        Self { id: id.into(), fence, lost: CancellationToken::new(), validity: None }
+    }
+
+    /// Whether the lease is this worker's by its own clock. After a process stood still, this is false before
+    /// [`ShardContext::lost`] is cancelled: worth a look before an effect that nothing else guards.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        !self.lost.is_cancelled() && !self.validity.as_ref().is_some_and(Validity::is_over)
     }
 }
 

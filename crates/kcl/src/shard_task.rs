@@ -119,7 +119,8 @@ impl<P: Processor> ShardTask<P> {
         stop: CancellationToken,
     ) -> Self {
         let lost = held.lost().clone();
-        let shard = ShardContext { id: lease.key.as_str().into(), fence: lease.counter, lost };
+        let (id, validity) = (lease.key.as_str().into(), Some(held.validity().clone()));
+        let shard = ShardContext { id, fence: lease.counter, lost, validity };
         let Resources { processor, settings, metrics, now, .. } = &**resources;
         let resume = match lease.checkpoint {
             Checkpoint::At(position) => Some(position),

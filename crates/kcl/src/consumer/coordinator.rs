@@ -1,7 +1,7 @@
 //! One worker among others: looks, decides, acts. Every look starts from the table alone, so the next one is
 //! the retry of whatever failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,12 +149,12 @@ impl<P: Processor> Coordinator<P> {
         let observed = self.seen.observe(self.table.scan().await?);
         let observed = self.audit(observed).await?;
         self.next_look = Instant::now() + look_interval(observed.len(), failover);
+        let held = self.reading.keys();
         for seen in &observed {
             if seen.lease.checkpoint_owner.as_deref() == Some(&*worker) {
-                self.reading.hint(&seen.lease.key);
+                self.pass_on(&seen.lease, &held).await?;
             }
         }
-        let held = self.reading.keys();
         let Settings { balance, leases_max, .. } = *self.consumer.settings;
         let moves_max = moves_max(self.consumer.settings.mode);
         let me = Me { worker: &worker, held: &held, failover, balance, leases_max, moves_max };
@@ -211,12 +211,32 @@ impl<P: Processor> Coordinator<P> {
         self.take(lease, got, None).await
     }
 
+    /// Has a lease that somebody asked for handed over. One that came to this worker and was asked for before it was
+    /// taken up has no task to do so.
+    async fn pass_on(&self, lease: &Lease, held: &BTreeSet<String>) -> Result<(), Error> {
+        if held.contains(&lease.key) {
+            self.reading.hint(&lease.key);
+            return Ok(());
+        }
+        let passed_on = self.table.apply(&Transition::HandOver, lease).await?;
+        if let Outcome::Applied(lease) = passed_on {
+            info!(shard = lease.key, next = lease.owner, "passed a lease on");
+        }
+        Ok(())
+    }
+
     /// Looks at the leases that were asked for, and takes those whose owner is done.
     async fn peek(&mut self) -> Result<(), Error> {
         let awaited: Vec<_> = self.awaited.keys().cloned().collect();
         for key in awaited {
             let lease = self.table.get(&key).await?;
-            let lease = lease.filter(|lease| lease.owner.as_deref() == Some(&*self.keeping.worker));
+            let worker = self.keeping.worker.clone();
+            if let Some(lease) = &lease
+                && lease.checkpoint_owner.as_deref() == Some(&*worker)
+            {
+                self.pass_on(lease, &self.reading.keys()).await?;
+            }
+            let lease = lease.filter(|lease| lease.owner.as_deref() == Some(&*worker));
             match lease {
                 Some(lease) if lease.checkpoint_owner.is_none() => {
                     let since = self.awaited.remove(&key);

@@ -21,6 +21,9 @@ use crate::metrics::{Fate, Metrics};
 use crate::processor::{Failure, Processor, Scope, ShardContext};
 use crate::settings::Settings;
 
+/// How soon work goes on after a process stood still, once its lease turned out to be its own.
+const LEASE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Everything that a lane works with.
 pub(crate) struct Lane<P, H> {
     pub(crate) processor: Arc<P>,
@@ -97,6 +100,15 @@ impl<P: Processor, H: Send + Sync + 'static> Lane<P, H> {
     }
 
     async fn hand_over(&self, piece: &Piece<H>) -> Result<(), Failure> {
+        let shard = &piece.batch.shard;
+        while !shard.is_held() {
+            // The process stood still. Nothing begins before it is known whose the lease is.
+            tokio::select! {
+                biased;
+                () = shard.lost.cancelled() => return Err(Failure::retry("the lease was lost")),
+                () = sleep(LEASE_LOOK_INTERVAL) => {}
+            }
+        }
         let fate = if piece.batch.attempt == 0 { Fate::Delivered } else { Fate::Retried };
         self.count(fate, piece);
         let tickets = piece.tickets().collect();

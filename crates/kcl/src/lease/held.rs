@@ -20,6 +20,7 @@ use crate::checkpoint::Checkpoint;
 use crate::lease::Lease;
 use crate::lease::table::{LeaseTable, Outcome};
 use crate::lease::transition::Transition;
+use crate::lease::validity::Validity;
 use crate::metrics::{Loss, Metrics};
 
 /// One writer waits for its write before it asks for the next.
@@ -62,6 +63,7 @@ pub(crate) struct HeldLease {
     asked: CancellationToken,
     hint: Arc<Notify>,
     carried: Arc<AtomicU64>,
+    validity: Validity,
     keeper: JoinHandle<()>,
 }
 
@@ -88,6 +90,7 @@ struct Keeper {
     asked: CancellationToken,
     hint: Arc<Notify>,
     carried: Arc<AtomicU64>,
+    validity: Validity,
     measured_at: Instant,
 }
 
@@ -97,6 +100,7 @@ impl HeldLease {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (lost, asked) = (CancellationToken::new(), CancellationToken::new());
         let (hint, carried) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+        let validity = Validity::until(deadline(taken_at, keeping.failover));
         let keeper = Keeper {
             keeping: keeping.clone(),
             lease,
@@ -108,15 +112,21 @@ impl HeldLease {
             asked: asked.clone(),
             hint: hint.clone(),
             carried: carried.clone(),
+            validity: validity.clone(),
             measured_at: taken_at,
         };
         let keeper = keeping.runtime.spawn(keeper.run());
-        Self { commands, lost, asked, hint, carried, keeper }
+        Self { commands, lost, asked, hint, carried, validity, keeper }
     }
 
     /// Cancelled once the lease is not ours any more, or may soon not be.
     pub(crate) fn lost(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// Until when the lease is ours, whoever runs first.
+    pub(crate) fn validity(&self) -> &Validity {
+        &self.validity
     }
 
     /// Cancelled once another worker has asked for the lease.
@@ -290,6 +300,7 @@ impl Keeper {
             self.in_doubt.clear();
             self.renewed_at = sent_at;
             self.next_renewal = sent_at + self.keeping.failover / 3;
+            self.validity.extend(self.deadline());
         }
         self.lease = lease;
         if self.lease.checkpoint_owner.is_some() && !self.asked.is_cancelled() {
@@ -324,8 +335,12 @@ impl Keeper {
 
     /// When reading must have stopped: a tenth before others may take the lease.
     fn deadline(&self) -> Instant {
-        self.renewed_at + self.keeping.failover - self.keeping.failover / 10
+        deadline(self.renewed_at, self.keeping.failover)
     }
+}
+
+fn deadline(renewed_at: Instant, failover: Duration) -> Instant {
+    renewed_at + failover - failover / 10
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub(crate) mod held;
 pub(crate) mod table;
 pub mod transition;
+pub(crate) mod validity;
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kcl::{Batch, Failure, Processor, Settings};
+use kcl::{Batch, Checkpoint, Failure, Lease, Processor, Settings};
 use tokio::time::{Instant, sleep};
 
 use crate::world::{FAILOVER, Log, Recorder, World, all, distinct, numbers, shards_of, until};
@@ -243,5 +243,28 @@ async fn a_worker_that_stops_takes_back_its_wish_and_the_shard_is_read_on_at_onc
     until("what follows arrives", async || numbers(&log).len() >= 200).await;
     assert!(done.elapsed() < pause + Duration::from_secs(2), "after {:?}", done.elapsed());
     assert_eq!(numbers(&log), all(0..200));
+    a.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_asked_for_before_it_was_taken_up_is_passed_on() {
+    let world = Arc::new(World::with_shards(1).await);
+    world.make_lease_table().await;
+    let log = Log::default();
+    // It came to a, and c has asked for it, before a took it up.
+    let shard = world.shard_ids().await.remove(0);
+    let lease = Lease {
+        owner: Some("c".into()),
+        checkpoint_owner: Some("a".into()),
+        counter: 30,
+        ..Lease::new(shard, Checkpoint::TrimHorizon)
+    };
+    world.put_lease(&lease).await;
+    let began = Instant::now();
+    let a = world.start("a", &log).await;
+    let handed_over = async || world.leases().await[0].checkpoint_owner.is_none();
+    until("it is passed on", handed_over).await;
+    assert_eq!(world.leases().await[0].owner.as_deref(), Some("c"));
+    assert!(began.elapsed() < Duration::from_secs(1), "after {:?}", began.elapsed());
     a.stop().await;
 }
