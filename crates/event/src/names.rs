@@ -195,6 +195,16 @@ impl Topic {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether events of this type belong to the topic: `*` at its end stands for whatever follows, so that `*` is
+    /// every type.
+    #[must_use]
+    pub fn covers(topic: &str, event_type: &str) -> bool {
+        match topic.strip_suffix('*') {
+            Some(prefix) => event_type.starts_with(prefix),
+            None => topic == event_type,
+        }
+    }
 }
 
 impl fmt::Display for Topic {

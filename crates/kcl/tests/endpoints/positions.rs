@@ -11,6 +11,8 @@ use crate::world::{SHORT, World, until};
 const AHEAD: Duration = Duration::from_secs(2);
 /// What the clocks of a machine's processes are apart at most, with the service's resolution of a millisecond.
 const TICK: Duration = Duration::from_millis(100);
+/// Latest is pinned by the `Date` of an answer, in whole seconds: what came up to a second before is read as well.
+const DATE: Duration = Duration::from_millis(1_100);
 
 fn now() -> SystemTime {
     #[expect(clippy::disallowed_methods, reason = "the services have no other")]
@@ -38,7 +40,7 @@ async fn a_crash_before_the_first_checkpoint_does_not_move_latest() {
     let world = World::with_shards(2, Mode::Native).await.failing_over(SHORT);
     let tale = Tale::default();
     world.put(0..50).await;
-    tokio::time::sleep(TICK).await;
+    tokio::time::sleep(DATE).await;
     let latest =
         |worker| Settings { initial_position: InitialPosition::Latest, ..world.settings(worker) };
     let a = world.start_as(latest("a"), &tale).await;
