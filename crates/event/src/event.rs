@@ -8,6 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::{EventId, Malformed};
 
+/// Longest partition key of Kinesis, in characters
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecordsRequestEntry.html>).
+const PARTITION_KEY_MAX: usize = 256;
+
 /// An event on the rapids, as JSON. Fields that this version does not know are kept in `extra`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", try_from = "Wire")]
@@ -85,6 +89,13 @@ impl Event {
     #[must_use]
     pub fn correlation(&self) -> &EventId {
         self.correlation_id.as_ref().unwrap_or(&self.event_id)
+    }
+
+    /// Kinesis partition key: one conversation stays on one shard, and so in order.
+    #[must_use]
+    pub fn partition_key(&self) -> String {
+        let key: String = self.correlation().as_str().chars().take(PARTITION_KEY_MAX).collect();
+        if key.is_empty() { "-".to_owned() } else { key }
     }
 }
 

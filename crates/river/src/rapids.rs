@@ -20,9 +20,6 @@ use crate::pack;
 /// Attempts at what Kinesis does not take at once: some seconds of trying, then the cause is retried.
 const ATTEMPTS_MAX: u32 = 6;
 const PAUSE_LEAST: Duration = Duration::from_millis(50);
-/// Longest partition key, in characters
-/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecordsRequestEntry.html>).
-const KEY_MAX: usize = 256;
 
 /// The rapids, as one service writes onto them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -201,10 +198,8 @@ fn is_refusal(error: &SdkError<PutRecordsError>) -> bool {
 }
 
 fn record(event: &Event) -> Result<Record, aws_sdk_kinesis::error::BuildError> {
-    // One conversation stays on one shard, and so in order.
-    let key: String = event.correlation().as_str().chars().take(KEY_MAX).collect();
-    let key = if key.is_empty() { "-".to_owned() } else { key };
-    Record::builder().data(Blob::new(event.to_json())).partition_key(key).build()
+    let data = Blob::new(event.to_json());
+    Record::builder().data(data).partition_key(event.partition_key()).build()
 }
 
 fn size(record: &Record) -> usize {

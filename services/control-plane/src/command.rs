@@ -141,4 +141,14 @@ mod tests {
             "unknown command \"drop\": there are subscribe, unsubscribe and advertise"
         );
     }
+
+    #[test]
+    fn every_conformance_vector_is_read_or_refused_as_it_says() {
+        let vectors = include_str!("../../../crates/event/schema/vectors/commands.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        for vector in vectors["vectors"].as_array().unwrap() {
+            let refused = read(vector["text"].as_str().unwrap()).err().map(|error| error.kind());
+            assert_eq!(refused, vector["refused"].as_str(), "{}", vector["name"]);
+        }
+    }
 }
