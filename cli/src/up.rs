@@ -101,8 +101,13 @@ impl Endpoints {
     fn of(aws: &LocalAws, fleet: &Fleet) -> Self {
         let endpoint = format!("http://{}", aws.address());
         let admin = fleet.admin_servers().map(|(name, at)| (name, format!("http://{at}")));
-        let mut environment =
-            vec![("AWS_ENDPOINT_URL", endpoint.clone()), ("AWS_REGION", aws.region().to_owned())];
+        let region = || aws.region().to_owned();
+        // The SDK for Python reads only the second name of the region.
+        let mut environment = vec![
+            ("AWS_ENDPOINT_URL", endpoint.clone()),
+            ("AWS_REGION", region()),
+            ("AWS_DEFAULT_REGION", region()),
+        ];
         environment.extend(CREDENTIALS.map(|(name, value)| (name, value.to_owned())));
         Self { aws: endpoint, admin: admin.collect(), environment }
     }

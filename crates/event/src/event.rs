@@ -134,6 +134,8 @@ impl TryFrom<Wire> for Event {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         let named = |name: &String| !name.is_empty();
+        // Empty is missing here too: else all who leave them empty would be in one conversation.
+        let given = |id: &EventId| !id.as_str().is_empty();
         let event_type = wire.event_type.filter(named).or(wire.event_name.filter(named));
         if wire.event_id.as_str().is_empty() {
             return Err("eventId is empty");
@@ -144,8 +146,8 @@ impl TryFrom<Wire> for Event {
             payload: wire.payload,
             timestamp: wire.timestamp,
             event_id: wire.event_id,
-            correlation_id: wire.correlation_id,
-            causation_id: wire.causation_id,
+            correlation_id: wire.correlation_id.filter(given),
+            causation_id: wire.causation_id.filter(given),
             hops: wire.hops.unwrap_or_default(),
             schema_version: wire.schema_version,
             producer: wire.producer,

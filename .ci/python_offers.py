@@ -1,0 +1,128 @@
+"""What .ci/python-offers does within its virtual environment."""
+
+import atexit
+import base64
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import boto3
+import jsonschema
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCHEMAS = ROOT / "crates/event/schema"
+BINARIES = sys.argv[1]
+PATIENCE_S = 60
+VIEWS = 5  # An offer may be late on a busy machine; five in a row are not.
+
+processes = []
+
+
+@atexit.register
+def end_what_is_left():
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def start(*command, **options):
+    process = subprocess.Popen(command, **options)
+    processes.append(process)
+    return process
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0, (process.args, process.returncode)
+
+
+def validator(path):
+    schema = json.loads((SCHEMAS / path).read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def agree(name, schema, takes):
+    """The schema's verdict on each vector is the code's, except where the vector says that it is not."""
+    vectors = json.loads((SCHEMAS / f"vectors/{name}.json").read_text())["vectors"]
+    for vector in vectors:
+        try:
+            text = vector["text"] if "text" in vector else base64.b64decode(vector["base64"]).decode()
+            verdict = schema.is_valid(json.loads(text, parse_constant=lambda word: 1 / 0))
+        except (ValueError, ZeroDivisionError):
+            verdict = False  # Not even JSON.
+        assert verdict == vector.get("schema", takes(vector)), (name, vector["name"])
+    print(f"{len(vectors)} {name}: schema and code agree")
+
+
+def rapids(*arguments):
+    done = subprocess.run([f"{BINARIES}/rapids", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stderr)
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def until(what, condition):
+    give_up = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < give_up, f"in vain: {what}"
+        time.sleep(0.1)
+    return found
+
+
+def selection_of(view):
+    events = (json.loads(message["Message"]) for message in rapids("readfrom", "offers", "--wait", "5"))
+    return next((event for event in events if event["correlationId"] == view), None)
+
+
+def offers_of_python():
+    view = rapids("send", "ViewPage", "TheSource", '{"name":"Sally"}', "--json")["eventId"]
+    payload = until(f"a selection for {view}", lambda: selection_of(view))["payload"]
+    named = payload["offers"] + payload["rejected"]
+    return [(offer["title" if "title" in offer else "reason"]) for offer in named if offer["offerer"] == "python-offers"]
+
+
+def everything_on_the_rapids():
+    kinesis = boto3.client("kinesis")
+    for shard in kinesis.list_shards(StreamName="Rapids-dev")["Shards"]:
+        where = {"StreamName": "Rapids-dev", "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator, behind = kinesis.get_shard_iterator(**where)["ShardIterator"], 1
+        while behind:
+            read = kinesis.get_records(ShardIterator=iterator)
+            iterator, behind = read["NextShardIterator"], read["MillisBehindLatest"]
+            yield from (json.loads(record["Data"]) for record in read["Records"])
+
+
+event_schema, accepted = validator("event.schema.json"), lambda vector: "refused" not in vector
+agree("events", event_schema, lambda vector: accepted(vector["event"]))
+agree("commands", validator("command.schema.json"), accepted)
+payload_schemas = {path.name.split(".")[0]: validator(path) for path in (SCHEMAS / "payload").iterdir()}
+
+up = start(f"{BINARIES}/rapids", "up", "--port", "0", "--admin-port", "0", "--json", stdout=subprocess.PIPE, text=True)
+os.environ |= json.loads(up.stdout.readline())["environment"]
+service = start(sys.executable, ROOT / "examples/python-offers/offers.py")
+until("the Python service is subscribed", lambda: len(rapids("listsubs", "python-offers")) == 2)
+rapids("subscribe", "offers", "OffersSelected", "--wait", "30")
+
+for _ in range(VIEWS):
+    offers = offers_of_python()
+    print("offers of python-offers, by title or reason of rejection:", offers or "late")
+    if len(offers) == 2:
+        break
+else:
+    sys.exit("python-offers was never in time")
+
+seen = {}
+for event in everything_on_the_rapids():
+    event_schema.validate(event)
+    payload_schemas[event["eventType"]].validate(event["payload"])
+    seen[event["eventType"]] = seen.get(event["eventType"], 0) + 1
+assert seen.keys() == payload_schemas.keys(), seen
+print("valid by their schemas:", seen)
+
+stop(service)
+stop(up)
