@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aws_types::SdkConfig;
 use chassis::{Embedded, Kit, Service, embed};
 use event::names::Stage;
-use river::Handler;
+use river::{Handler, Packet};
 use tokio_util::sync::CancellationToken;
 
 /// A daemon, as its container is called.
@@ -66,9 +66,10 @@ impl Daemon {
     }
 
     /// Its river and the topics that it subscribes it to, if it drinks from one.
-    pub(crate) fn subscriptions(self) -> Option<(&'static str, &'static [&'static str])> {
-        fn of<H: Handler>() -> Option<(&'static str, &'static [&'static str])> {
-            Some((H::RIVER, H::LISTENS_TO))
+    pub(crate) fn subscriptions(self) -> Option<(&'static str, Vec<Packet>)> {
+        fn of<H: Handler>() -> Option<(&'static str, Vec<Packet>)> {
+            let listens_to = H::listens_to();
+            Some((H::RIVER, listens_to.into_iter().filter(|packet| !packet.is_own()).collect()))
         }
         match self {
             Self::RapidsReader | Self::ControlPlane => None,

@@ -142,10 +142,9 @@ async fn hooked_in(members: &[Member], session: &Session) -> anyhow::Result<()> 
         if !member.readiness.ready().await {
             bail!("{name} stopped before it was ready");
         }
-        let Some((river, topics)) = member.daemon.subscriptions() else { continue };
-        for topic in topics {
-            let (river, topic) = (river.to_owned(), (*topic).to_owned());
-            let subscribe = Command::Subscribe { river, topic };
+        let Some((river, packets)) = member.daemon.subscriptions() else { continue };
+        for packet in packets {
+            let subscribe = Command::subscribe(river, packet.topic());
             control::wait(session, &subscribe, READY_MAX).await?;
         }
     }

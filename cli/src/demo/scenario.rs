@@ -35,7 +35,7 @@ pub(super) fn offers_river(stage: &Stage) -> Result<River, InvalidName> {
 }
 
 pub(super) fn offers_subscription() -> Command {
-    Command::Subscribe { river: OFFERS.to_owned(), topic: OFFERS_SELECTED.to_owned() }
+    Command::subscribe(OFFERS, OFFERS_SELECTED)
 }
 
 /// The original's event. It says who sent it, as all that follow do.

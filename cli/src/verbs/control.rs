@@ -91,7 +91,7 @@ type Row = HashMap<String, AttributeValue>;
 async fn look(session: &Session, command: &Command) -> anyhow::Result<Option<Row>> {
     let stage = &session.names.stage;
     let (table, topic, river) = match command {
-        Command::Subscribe { river, topic } | Command::Unsubscribe { river, topic } => {
+        Command::Subscribe { river, topic, .. } | Command::Unsubscribe { river, topic } => {
             (stage.subscriptions_table(), topic, Some(river))
         }
         Command::Advertise { topic } => (stage.topics_table(), topic, None),
@@ -130,7 +130,7 @@ fn progress(command: &Command, row: Option<&Row>) -> Progress {
 fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &Progress) -> String {
     let seconds = limit.as_secs();
     let (what, look) = match command {
-        Command::Subscribe { river, topic } => {
+        Command::Subscribe { river, topic, .. } => {
             (format!("subscribe {river} {topic}"), format!("rapids listsubs {river}"))
         }
         Command::Unsubscribe { river, topic } => {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn subscribe() -> Command {
-        Command::Subscribe { river: "r1".into(), topic: "ViewPage".into() }
+        Command::subscribe("r1", "ViewPage")
     }
 
     #[test]

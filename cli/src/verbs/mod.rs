@@ -19,7 +19,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<()> {
     match verb {
         Verb::Send { event, source, data } => send::run(session, &event, &source, &data).await,
         Verb::Subscribe { river, topic, patience } => {
-            control::run(session, &Command::Subscribe { river, topic }, patience.limit()).await
+            control::run(session, &Command::subscribe(river, topic), patience.limit()).await
         }
         Verb::Unsubscribe { river, topic, patience } => {
             control::run(session, &Command::Unsubscribe { river, topic }, patience.limit()).await

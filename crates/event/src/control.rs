@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::{InvalidName, River, Stage, Topic};
+use crate::packet::Rule;
 
 /// A command as it travels: `{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub enum Command {
         river: String,
         /// The event type.
         topic: String,
+        /// What the river's service declares about events of that type; what SNS can check of it is checked there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<Rule>,
     },
     /// Stop delivering events of `topic` to `river`.
     Unsubscribe {
@@ -30,6 +34,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Deliver every event of `topic` to `river`.
+    #[must_use]
+    pub fn subscribe(river: impl Into<String>, topic: impl Into<String>) -> Self {
+        Self::Subscribe { river: river.into(), topic: topic.into(), rules: Vec::new() }
+    }
+
     /// Kinesis partition key: the commands of one river, or of one topic, keep their order.
     #[must_use]
     pub fn partition_key(&self) -> &str {
@@ -55,7 +65,7 @@ impl Command {
     /// The first name that would be refused, and why.
     pub fn validate(&self, stage: &Stage) -> Result<(), InvalidName> {
         match self {
-            Self::Subscribe { river, topic } | Self::Unsubscribe { river, topic } => {
+            Self::Subscribe { river, topic, .. } | Self::Unsubscribe { river, topic } => {
                 River::parse(river, stage)?;
                 Topic::parse(topic)?;
             }
@@ -77,16 +87,27 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Packet;
 
     #[test]
     fn a_command_is_written_as_the_original_writes_it() {
-        let subscribe = Command::Subscribe { river: "r1".into(), topic: "ViewPage".into() };
+        let subscribe = Command::subscribe("r1", "ViewPage");
         let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#;
         assert_eq!(subscribe.to_json(), json);
         assert_eq!(serde_json::from_str::<Command>(json).unwrap(), subscribe);
         let advertise = Command::Advertise { topic: "ViewPage".into() };
         let json = r#"{"command":"advertise","commandArgs":{"topic":"ViewPage"}}"#;
         assert_eq!(advertise.to_json(), json);
+    }
+
+    #[test]
+    fn what_a_service_declares_travels_with_its_subscription() {
+        let packet = Packet::of("ViewPage").demand_value("/eventDomain", "web");
+        let (river, topic) = ("r1".to_owned(), packet.topic().to_owned());
+        let command = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
+        let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage","rules":[{"at":"/eventDomain","rule":"demand_value","value":"web"}]}}"#;
+        assert_eq!(command.to_json(), json);
+        assert_eq!(serde_json::from_str::<Command>(json).unwrap(), command);
     }
 
     #[test]
@@ -98,7 +119,7 @@ mod tests {
     #[test]
     fn a_name_that_sqs_would_refuse_is_refused_here() {
         let stage = Stage::parse("dev").unwrap();
-        let command = Command::Subscribe { river: "r 1".into(), topic: "ViewPage".into() };
+        let command = Command::subscribe("r 1", "ViewPage");
         assert!(command.validate(&stage).unwrap_err().to_string().contains("r 1"));
     }
 }

@@ -1,8 +1,10 @@
 //! What routing needs of an event, read without copying it.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// The fields by which an event is routed, borrowed from its bytes.
 ///
@@ -13,6 +15,10 @@ pub struct Header<'a> {
     pub json: &'a str,
     /// `eventType`, or `eventName` where that is missing.
     pub event_type: Cow<'a, str>,
+    /// Whether `synthetic` is true.
+    pub synthetic: bool,
+    /// `experiments`: experiment and arm, those that are texts.
+    pub experiments: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// Why bytes are not an event. Retrying cannot help: such a record is quarantined.
@@ -58,12 +64,85 @@ struct Wire<'a> {
     event_type: Option<Text<'a>>,
     #[serde(borrow)]
     event_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    synthetic: Loose<'a>,
+    #[serde(borrow, default)]
+    experiments: Loose<'a>,
 }
 
 /// serde borrows a `Cow` only where it stands alone, not inside an `Option`.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A field that does not decide about the event as a whole: of another kind than it should be, it counts as missing.
+#[derive(Debug, Default)]
+enum Loose<'a> {
+    Text(Cow<'a, str>),
+    True,
+    Texts(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    #[default]
+    Other,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(LooseVisitor)
+    }
+}
+
+struct LooseVisitor;
+
+impl<'de> Visitor<'de> for LooseVisitor {
+    type Value = Loose<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Loose::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Loose::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_bool<E>(self, is: bool) -> Result<Self::Value, E> {
+        Ok(if is { Loose::True } else { Loose::Other })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        while let Some((Text(name), value)) = map.next_entry()? {
+            if let Loose::Text(text) = value {
+                texts.push((name, text));
+            }
+        }
+        Ok(Loose::Texts(texts))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Loose::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Loose::Other)
+    }
+}
 
 impl<'a> Header<'a> {
     /// Reads the header of the event in `bytes`.
@@ -76,11 +155,18 @@ impl<'a> Header<'a> {
         let wire: Wire<'a> =
             serde_json::from_str(json).map_err(|error| Malformed::from_json(bytes, &error))?;
         let named = |name: &Text<'a>| !name.0.is_empty();
-        wire.event_type
-            .filter(named)
-            .or(wire.event_name.filter(named))
-            .map(|event_type| Self { json, event_type: event_type.0 })
-            .ok_or_else(|| Malformed::NotAnEvent("eventType is missing or empty".to_owned()))
+        let event_type = wire.event_type.filter(named).or(wire.event_name.filter(named));
+        let event_type = event_type
+            .ok_or_else(|| Malformed::NotAnEvent("eventType is missing or empty".to_owned()))?;
+        Ok(Self {
+            json,
+            event_type: event_type.0,
+            synthetic: matches!(wire.synthetic, Loose::True),
+            experiments: match wire.experiments {
+                Loose::Texts(arms) => arms,
+                _ => Vec::new(),
+            },
+        })
     }
 }
 
@@ -98,6 +184,23 @@ mod tests {
     fn an_escaped_type_is_read_as_well() {
         let header = Header::parse(br#"{"eventName":"View\u0050age"}"#).unwrap();
         assert_eq!(header.event_type, "ViewPage");
+    }
+
+    #[test]
+    fn what_sns_filters_by_is_read_as_well_and_does_no_harm_where_it_is_wrong() {
+        let json =
+            br#"{"eventType":"A","synthetic":true,"experiments":{"r":"bold","n":1,"s":"b\u0061"}}"#;
+        let header = Header::parse(json).unwrap();
+        assert!(header.synthetic);
+        assert_eq!(header.experiments, [("r".into(), "bold".into()), ("s".into(), "ba".into())]);
+        for wrong in
+            ["null", "7", "-7.5", "\"\"", "[1,[2],{\"a\":1}]", "{}", "{\"a\":{\"b\":[1]}}", "false"]
+        {
+            let json = format!(r#"{{"synthetic":{wrong},"experiments":{wrong},"eventType":"A"}}"#);
+            let header = Header::parse(json.as_bytes()).unwrap();
+            let read = (header.synthetic, header.experiments);
+            assert_eq!(read, (false, Vec::new()), "{wrong}");
+        }
     }
 
     #[test]

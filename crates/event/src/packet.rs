@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use filter::{ARM_ATTRIBUTE, AttributeFilter, DOMAIN_ATTRIBUTE, SYNTHETIC_ATTRIBUTE, arm};
+pub use filter::{ARM_ATTRIBUTE, AttributeFilter, SYNTHETIC_ATTRIBUTE, arm};
 pub use problem::{Problem, Problems};
 pub use rule::{Check, Parser, Rule};
 
@@ -39,7 +39,7 @@ use place::absolute;
 ///     .interested_in("location/city");
 /// # assert_eq!(packet.topic(), "ViewPage");
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
     topic: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,11 +93,7 @@ impl Packet {
 
     /// Precondition: one of these values is at this place.
     #[must_use]
-    pub fn demand_any<V: Into<Value>>(
-        self,
-        at: &str,
-        values: impl IntoIterator<Item = V>,
-    ) -> Self {
+    pub fn demand_any<V: Into<Value>>(self, at: &str, values: impl IntoIterator<Item = V>) -> Self {
         self.with(at, Check::DemandAny { values: all(values) })
     }
 

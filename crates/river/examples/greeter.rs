@@ -3,17 +3,20 @@
 //! With `rapids up` running and the exports that it printed:
 //! `RAPIDS_ADMIN__ADDRESS=127.0.0.1:0 cargo run -p river --example greeter`
 
-use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome};
+use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome, Packet};
 use serde_json::json;
 
 struct Greeter;
 
 impl Handler for Greeter {
     const RIVER: &'static str = "greeter";
-    const LISTENS_TO: &'static [&'static str] = &["ViewPage"];
     const EMITS: &'static [&'static str] = &["Greeted"];
     const DOMAIN: &'static str = "hospitality";
     type Config = NoConfig;
+
+    fn listens_to() -> Vec<Packet> {
+        vec![Packet::of("ViewPage")]
+    }
 
     async fn build(_: NoConfig, _: &Context) -> anyhow::Result<Self> {
         Ok(Self)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
+use event::Packet;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -41,6 +42,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Consumer<H: Handler> {
     pub(crate) context: Context,
     pub(crate) handler: Arc<H>,
+    pub(crate) listens_to: Arc<[Packet]>,
     pub(crate) config: Config<H::Config>,
     pub(crate) metrics: Metrics,
 }
@@ -73,6 +75,7 @@ impl<H: Handler> Consumer<H> {
         let (kit, river) = (&self.context.kit, self.context.river.clone());
         let courier = Arc::new(Courier {
             handler: self.handler,
+            listens_to: self.listens_to,
             rapids: self.context.rapids.clone(),
             dead_letters: DeadLetters::new(kit.sqs(), kit.service(), river.clone()),
             slots: Semaphore::new(concurrency),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Clock;
-use event::Event;
+use event::{Event, Packet, packet};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,6 +27,7 @@ use crate::visibility::Return;
 #[derive(Debug)]
 pub(crate) struct Courier<H> {
     pub(crate) handler: Arc<H>,
+    pub(crate) listens_to: Arc<[Packet]>,
     pub(crate) rapids: Rapids,
     pub(crate) dead_letters: DeadLetters,
     /// Permits to handle.
@@ -77,18 +78,11 @@ impl<H: Handler> Courier<H> {
                 return verdict;
             }
         };
-        let verdict = if message.receives > self.limits.attempts_max {
-            let text = format!(
-                "received {} times and never settled: it may end the process that handles it",
-                message.receives
-            );
-            Verdict::quarantine("exhausted", text)
-        } else {
-            match self.handle(&event, hold).await {
-                Some(result) => {
-                    settle::judge(result, message.receives, self.limits, fastrand::f64())
-                }
-                None => Verdict::lost(),
+        let verdict = match packet::check(&self.listens_to, &event) {
+            packet::Verdict::Mine => self.judged(&event, message, hold).await,
+            packet::Verdict::NotMine => Verdict::not_mine(),
+            packet::Verdict::Invalid(problems) => {
+                Verdict::quarantine("invalid", problems.to_string())
             }
         };
         self.metrics.settled(&event.event_type, verdict.label);
@@ -104,6 +98,21 @@ impl<H: Handler> Courier<H> {
             );
         }
         verdict
+    }
+
+    /// Decides about an event that is meant for the service.
+    async fn judged(&self, event: &Event, message: &Message, hold: &Hold) -> Verdict {
+        if message.receives > self.limits.attempts_max {
+            let text = format!(
+                "received {} times and never settled: it may end the process that handles it",
+                message.receives
+            );
+            return Verdict::quarantine("exhausted", text);
+        }
+        match self.handle(event, hold).await {
+            Some(result) => settle::judge(result, message.receives, self.limits, fastrand::f64()),
+            None => Verdict::lost(),
+        }
     }
 
     /// What the event came to, everything written and published; none when the message was lost to another

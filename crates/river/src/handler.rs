@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chassis::Validate;
-use event::{Draft, Event};
+use event::{Draft, Event, Packet};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -20,14 +20,17 @@ use crate::Context;
 pub trait Handler: Sized + Send + Sync + 'static {
     /// The river it drinks from, unless the configuration names another.
     const RIVER: &'static str;
-    /// Event types that its river is subscribed to.
-    const LISTENS_TO: &'static [&'static str];
     /// Event types that it puts onto the rapids; they are advertised.
     const EMITS: &'static [&'static str];
     /// Business domain of what it emits.
     const DOMAIN: &'static str;
     /// Its own settings, beside those of the kit; [`crate::NoConfig`] for none.
     type Config: DeserializeOwned + Serialize + Default + Validate + Send + 'static;
+
+    /// What it wants to hear, an event type each: its river is subscribed to them, SNS checks what it can of their
+    /// preconditions, and only events that keep all rules come to [`Handler::handle`]. One that is not meant is
+    /// let go and counted; one that is wrong goes to the dead-letter queue with everything that is wrong with it.
+    fn listens_to() -> Vec<Packet>;
 
     /// Opens ponds, registers metrics, reads rules. Spawns nothing.
     ///
@@ -38,7 +41,7 @@ pub trait Handler: Sized + Send + Sync + 'static {
         context: &Context,
     ) -> impl Future<Output = anyhow::Result<Self>> + Send;
 
-    /// Decides what an event comes to. It may be of a type that the river is not subscribed to any more, or yet.
+    /// Decides what an event comes to that keeps the rules of [`Handler::listens_to`].
     ///
     /// # Errors
     /// A [`Failure`] for now, after which the event comes again, or for good.

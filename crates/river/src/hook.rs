@@ -6,6 +6,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry as Record;
 use aws_sdk_sqs::types::QueueAttributeName;
 use chassis::Kit;
+use event::Packet;
 use event::control::Command;
 use event::names::River;
 use serde_json::Value;
@@ -35,12 +36,15 @@ pub(crate) struct Hooked {
 }
 
 /// What the control plane is asked for.
-pub(crate) fn commands(river: &River, listens_to: &[&str], emits: &[&str]) -> Vec<Command> {
-    let river = river.as_str();
-    let subscribe =
-        |topic: &&str| Command::Subscribe { river: river.to_owned(), topic: (*topic).to_owned() };
+pub(crate) fn commands(river: &River, listens_to: &[Packet], emits: &[&str]) -> Vec<Command> {
+    let subscribe = |packet: &Packet| Command::Subscribe {
+        river: river.as_str().to_owned(),
+        topic: packet.topic().to_owned(),
+        rules: packet.rules().to_vec(),
+    };
+    let subscriptions = listens_to.iter().filter(|packet| !packet.is_own()).map(subscribe);
     let advertise = |topic: &&str| Command::Advertise { topic: (*topic).to_owned() };
-    listens_to.iter().map(subscribe).chain(emits.iter().map(advertise)).collect()
+    subscriptions.chain(emits.iter().map(advertise)).collect()
 }
 
 impl Hook {
@@ -142,10 +146,13 @@ mod tests {
     #[test]
     fn every_topic_is_asked_for_and_every_event_advertised() {
         let river = River::parse("location", &Stage::parse("dev").unwrap()).unwrap();
-        let commands = commands(&river, &["ViewPage"], &["OfferProposed"]);
+        let packet = Packet::of("ViewPage").demand_value("/eventDomain", "web");
+        let listens_to = [packet.clone(), Packet::own("WindowDue")];
+        let commands = commands(&river, &listens_to, &["OfferProposed"]);
         let (river, topic) = ("location".to_owned(), "ViewPage".to_owned());
+        let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
         let advertise = Command::Advertise { topic: "OfferProposed".to_owned() };
-        assert_eq!(commands, [Command::Subscribe { river, topic }, advertise]);
+        assert_eq!(commands, [subscribe, advertise]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod visibility;
 pub use alarm::{Alarm, NotRung};
 pub use config::{Config, NoConfig};
 pub use context::Context;
-pub use event::{Draft, Event};
+pub use event::{Draft, Event, Packet};
 pub use handler::{Failure, Handler, Outcome, payload};
 pub use rapids::{NotPublished, Rapids};
 pub use service::Service;

@@ -1,7 +1,10 @@
 //! What the kit counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use event::Packet;
+use event::names::Topic;
 use prometheus::core::Collector;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -16,7 +19,8 @@ const OTHER: &str = "other";
 /// Counters of one service on one river. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    listens_to: &'static [&'static str],
+    /// Topics, patterns among them.
+    listens_to: Arc<[String]>,
     emits: &'static [&'static str],
     messages: IntCounterVec,
     handle_seconds: HistogramVec,
@@ -34,7 +38,7 @@ impl Metrics {
     pub(crate) fn register(
         registry: &Registry,
         river: &str,
-        listens_to: &'static [&'static str],
+        listens_to: &[Packet],
         emits: &'static [&'static str],
     ) -> Result<Self, prometheus::Error> {
         let of_river = |name: &str, help: &str| Opts::new(name, help).const_label("river", river);
@@ -43,7 +47,7 @@ impl Metrics {
             HistogramVec::new(opts, &["event"])
         };
         let metrics = Self {
-            listens_to,
+            listens_to: listens_to.iter().map(|packet| packet.topic().to_owned()).collect(),
             emits,
             messages: IntCounterVec::new(
                 of_river("rapids_river_messages_total", "Messages by what became of them."),
@@ -90,13 +94,13 @@ impl Metrics {
 
     /// A message has come to its end. `event_type` is empty where there is none.
     pub(crate) fn settled(&self, event_type: &str, outcome: &str) {
-        let event = label(self.listens_to, event_type);
+        let event = heard(&self.listens_to, event_type);
         self.messages.with_label_values(&[event, outcome]).inc();
     }
 
     /// An event was handled, in `took`, `age` after it happened.
     pub(crate) fn handled(&self, event_type: &str, took: Duration, age: Duration) {
-        let event = label(self.listens_to, event_type);
+        let event = heard(&self.listens_to, event_type);
         self.handle_seconds.with_label_values(&[event]).observe(took.as_secs_f64());
         self.event_age_seconds.with_label_values(&[event]).observe(age.as_secs_f64());
     }
@@ -111,7 +115,7 @@ impl Metrics {
     }
 
     pub(crate) fn published(&self, event_type: &str, outcome: &str) {
-        let event = label(self.emits, event_type);
+        let event = said(self.emits, event_type);
         self.published.with_label_values(&[event, outcome]).inc();
     }
 }
@@ -122,7 +126,12 @@ impl Drop for InFlight {
     }
 }
 
-fn label(declared: &'static [&'static str], event_type: &str) -> &'static str {
+/// A topic that the event's type belongs to.
+fn heard<'a>(topics: &'a [String], event_type: &str) -> &'a str {
+    topics.iter().find(|topic| Topic::covers(topic, event_type)).map_or(OTHER, String::as_str)
+}
+
+fn said(declared: &'static [&'static str], event_type: &str) -> &'static str {
     declared.iter().find(|known| **known == event_type).copied().unwrap_or(OTHER)
 }
 
@@ -133,7 +142,7 @@ mod tests {
     #[test]
     fn an_undeclared_event_makes_no_series_of_its_own() {
         let registry = Registry::new();
-        let metrics = Metrics::register(&registry, "r", &["ViewPage"], &[]).unwrap();
+        let metrics = Metrics::register(&registry, "r", &[Packet::of("ViewPage")], &[]).unwrap();
         for event_type in ["ViewPage", "Surprise1", "Surprise2"] {
             metrics.settled(event_type, "ok");
         }

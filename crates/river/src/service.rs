@@ -1,9 +1,11 @@
 //! A handler as a process.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use chassis::{Kit, Latch};
+use event::Packet;
 use event::names::{River, Stage, Topic};
 use tokio_util::sync::CancellationToken;
 
@@ -26,11 +28,9 @@ impl<H: Handler> chassis::Service for Service<H> {
     async fn build(mut config: Self::Config, kit: &Kit) -> anyhow::Result<Self> {
         let stage = Stage::parse(&config.stage)?;
         let river = River::parse(config.river.as_deref().unwrap_or(H::RIVER), &stage)?;
-        for topic in H::LISTENS_TO.iter().chain(H::EMITS) {
-            Topic::parse(topic)?;
-        }
-        let registry = kit.registry();
-        let metrics = Metrics::register(registry, river.as_str(), H::LISTENS_TO, H::EMITS)?;
+        let listens_to: Arc<[Packet]> = H::listens_to().into();
+        check(&listens_to, H::EMITS)?;
+        let metrics = Metrics::register(kit.registry(), river.as_str(), &listens_to, H::EMITS)?;
         let stream = config.rapids.clone().unwrap_or_else(|| stage.rapids());
         let control = config.control.clone().unwrap_or_else(|| stage.control());
         let hook = Hook {
@@ -39,7 +39,7 @@ impl<H: Handler> chassis::Service for Service<H> {
             control,
             commands: hook::commands(
                 &river,
-                if config.subscribe { H::LISTENS_TO } else { &[] },
+                if config.subscribe { &listens_to } else { &[] },
                 if config.advertise { H::EMITS } else { &[] },
             ),
         };
@@ -53,7 +53,8 @@ impl<H: Handler> chassis::Service for Service<H> {
         let queue = kit.readiness().latch("river queue");
         let handler = H::build(std::mem::take(&mut config.handler), &context).await;
         let handler = Arc::new(handler.with_context(|| format!("building {}", kit.service()))?);
-        Ok(Self { consumer: Consumer { context, handler, config, metrics }, hook, queue })
+        let consumer = Consumer { context, handler, listens_to, config, metrics };
+        Ok(Self { consumer, hook, queue })
     }
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
@@ -63,4 +64,21 @@ impl<H: Handler> chassis::Service for Service<H> {
         queue.release();
         consumer.run(hooked, stop).await
     }
+}
+
+/// Names that SNS takes, and one declaration for each event type: a river has one subscription to it.
+fn check(listens_to: &[Packet], emits: &[&str]) -> anyhow::Result<()> {
+    let mut topics = BTreeSet::new();
+    for packet in listens_to {
+        packet.validate()?;
+        let topic = packet.topic();
+        ensure!(
+            topics.insert(topic),
+            "the service declares {topic} twice: join the two with Packet's rules"
+        );
+    }
+    for topic in emits {
+        Topic::parse(topic)?;
+    }
+    Ok(())
 }

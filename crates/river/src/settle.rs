@@ -52,6 +52,11 @@ impl Verdict {
         Self::quiet(settlement, kind)
     }
 
+    /// Meant for somebody else: let go.
+    pub(crate) fn not_mine() -> Self {
+        Self::quiet(Settlement::Delete, "ignored")
+    }
+
     pub(crate) fn lost() -> Self {
         Self::quiet(Settlement::Lost, "lost")
     }

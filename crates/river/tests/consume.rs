@@ -60,6 +60,26 @@ async fn an_event_inside_of_a_notification_is_handled_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_meant_is_let_go_and_what_breaks_a_rule_is_told_by_the_rule() {
+    let world = World::new().await;
+    let (_actor, _stop, _) = world.start(world.config()).await;
+    let elsewhere = play("e", json!({"stage": "elsewhere", "forbidden": 1}));
+    let another = play("a", json!({})).replace("Play", "Sing");
+    let broken = play("b", json!({"forbidden": 1}));
+    for body in [&elsewhere, &another, &broken] {
+        world.send(body).await;
+    }
+    world.until_depth(&world.dead_letters, 1, 0).await;
+    world.until_depth(&world.queue, 0, 0).await;
+    let letters = world.receive(&world.dead_letters).await;
+    assert_eq!(letters[0].body(), Some(&*broken));
+    assert_eq!(attribute(&letters[0], "kind"), "invalid");
+    let reason = "/payload/forbidden: expected nothing, found 1 (forbid_key)";
+    assert_eq!(attribute(&letters[0], "reason"), reason);
+    assert_eq!(world.stage.begun.load(Ordering::SeqCst), 0, "the handler was called");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_handled_lies_in_quarantine_with_its_reason_and_every_byte() {
     let world = World::new().await;
     let (_actor, _stop, _) = world.start(world.config()).await;

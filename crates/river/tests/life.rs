@@ -31,7 +31,9 @@ async fn a_service_hooks_in_by_itself_and_is_ready_when_its_queue_is_there() {
     }
     let commands: Vec<Command> =
         commands.iter().map(|json| serde_json::from_slice(json).unwrap()).collect();
-    let subscribe = Command::Subscribe { river: "actor".into(), topic: "Play".into() };
+    let [packet] = <Actor as river::Handler>::listens_to().try_into().unwrap();
+    let (river, topic) = ("actor".to_owned(), packet.topic().to_owned());
+    let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
     assert_eq!(commands, [subscribe, Command::Advertise { topic: "Played".into() }]);
     assert_eq!(actor.readiness().missing(), ["river queue"]);
     world::queue(&sqs, "actor-dev").await;
@@ -158,7 +160,7 @@ async fn what_became_of_messages_is_counted_with_bounded_labels() {
             format!("{} {}", labels.join(" "), metric.get_counter().get_value())
         })
         .collect();
-    assert_eq!(series, ["Play ok actor 1", "other not_json actor 1", "other ok actor 1"]);
+    assert_eq!(series, ["Play ok actor 1", "other ignored actor 1", "other not_json actor 1"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod rules;
 use event::EventId;
 use jiff::{SignedDuration, Timestamp};
 use pond::{Fact, Facts, Known, Pond};
-use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome};
+use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome, Packet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,10 +27,15 @@ pub struct Brand {
 
 impl Handler for Brand {
     const RIVER: &'static str = "brand";
-    const LISTENS_TO: &'static [&'static str] = &["ViewPage", "CustomerSegmented"];
     const EMITS: &'static [&'static str] = &["OfferProposed"];
     const DOMAIN: &'static str = "brand";
     type Config = NoConfig;
+
+    fn listens_to() -> Vec<Packet> {
+        ["ViewPage", "CustomerSegmented"]
+            .map(|topic| Packet::of(topic).require_parsed::<Says>(""))
+            .into()
+    }
 
     async fn build(_: NoConfig, context: &Context) -> anyhow::Result<Self> {
         let dynamodb = context.kit().dynamodb();
@@ -39,7 +44,7 @@ impl Handler for Brand {
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
-        let Some(fact) = fact(event)? else { return Ok(Outcome::Ignored) };
+        let fact = fact(event)?;
         let (service, now) = (self.context.service(), self.context.time()());
         let conclude = |known: &Known| offers(known, event, service, now);
         Ok(Outcome::Answered(self.facts.learn(event, &fact, conclude).await?))
@@ -57,16 +62,13 @@ struct Says {
     segment: Option<String>,
 }
 
-fn fact(event: &Event) -> Result<Option<Fact>, Failure> {
-    if !Brand::LISTENS_TO.contains(&event.event_type.as_str()) {
-        return Ok(None);
-    }
+fn fact(event: &Event) -> Result<Fact, Failure> {
     let says: Says = river::payload(event)?;
     let (name, value) = match event.event_type.as_str() {
         "CustomerSegmented" => ("segment", says.segment),
         _ => ("view", says.brand),
     };
-    Ok(Some(Fact::of(event, name, value.map(Value::from).unwrap_or_default())))
+    Ok(Fact::of(event, name, value.map(Value::from).unwrap_or_default()))
 }
 
 /// All offers that follow from what is known, made before or not.
@@ -94,6 +96,8 @@ fn offers(known: &Known, cause: &Event, service: &str, now: Timestamp) -> Vec<Dr
 
 #[cfg(test)]
 mod tests {
+    use event::packet;
+
     use super::*;
 
     fn said(event_type: &str, id: &str, payload: Value) -> Event {
@@ -106,7 +110,7 @@ mod tests {
 
     fn rules_met(events: &[Event]) -> usize {
         let mut known = Known::default();
-        events.iter().filter_map(|event| fact(event).unwrap()).for_each(|fact| known.learn(fact));
+        events.iter().map(|event| fact(event).unwrap()).for_each(|fact| known.learn(fact));
         offers(&known, &said("X", "x", Value::Null), "brand", Timestamp::UNIX_EPOCH).len()
     }
 
@@ -124,6 +128,6 @@ mod tests {
     #[test]
     fn a_tier_is_none_of_its_business() {
         let tier = said("MembershipResolved", "t", json!({"tier": "Platinum"}));
-        assert!(fact(&tier).unwrap().is_none());
+        assert_eq!(packet::check(&Brand::listens_to(), &tier), packet::Verdict::NotMine);
     }
 }

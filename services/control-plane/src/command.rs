@@ -2,13 +2,14 @@
 
 use event::control;
 use event::names::{InvalidName, River, Stage, Topic};
+use event::packet::Rule;
 use serde::Deserialize;
 
 /// A command with names that AWS accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Deliver events of the topic to the river.
-    Subscribe { river: River, topic: Topic },
+    /// Deliver events of the topic to the river, all of them or those that keep the rules.
+    Subscribe { river: River, topic: Topic, rules: Vec<Rule> },
     /// Stop delivering them.
     Unsubscribe { river: River, topic: Topic },
     /// List the topic.
@@ -41,9 +42,10 @@ impl Command {
         }
         let read = serde_json::from_slice(bytes).map_err(Unreadable::Malformed)?;
         Ok(match read {
-            control::Command::Subscribe { river, topic } => Self::Subscribe {
+            control::Command::Subscribe { river, topic, rules } => Self::Subscribe {
                 river: River::parse(&river, stage)?,
                 topic: Topic::parse(&topic)?,
+                rules,
             },
             control::Command::Unsubscribe { river, topic } => Self::Unsubscribe {
                 river: River::parse(&river, stage)?,
@@ -109,7 +111,7 @@ mod tests {
         assert_eq!(
             read(r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#)
                 .unwrap(),
-            Command::Subscribe { river: river.clone(), topic: topic.clone() }
+            Command::Subscribe { river: river.clone(), topic: topic.clone(), rules: Vec::new() }
         );
         assert_eq!(
             read(r#"{"command":"unsubscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#)

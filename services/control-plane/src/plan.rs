@@ -1,11 +1,13 @@
 //! What to do so that a river becomes what it should be. Pure: a table of cases, no call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use event::names::{River, Topic};
+use event::packet::AttributeFilter;
 
 use crate::blueprint::Blueprint;
 use crate::error::Error;
+use crate::policy::Topics;
 use crate::queue::{self, Attributes, Queue};
 use crate::subscription::{self, FILTER_POLICY, FILTER_VALUES_MAX, Subscription};
 use crate::tables::Status;
@@ -15,6 +17,8 @@ use crate::tables::Status;
 pub(crate) struct View {
     /// Each topic that somebody wants in the river, and how far it has come.
     pub(crate) topics: BTreeMap<Topic, Status>,
+    /// What SNS is to check of each topic's events; nothing for one that is not here.
+    pub(crate) filters: BTreeMap<Topic, AttributeFilter>,
     pub(crate) queue: Option<Queue>,
     pub(crate) dead_letter_queue: Option<Queue>,
     pub(crate) subscription: Option<Subscription>,
@@ -43,7 +47,8 @@ pub(crate) fn plan(
 ) -> Result<Vec<Action>, Error> {
     // What was refused once stays out of the filter, so that the rest of the river goes on.
     let wanted = view.topics.iter().filter(|(_, status)| **status != Status::Degraded);
-    let topics: BTreeSet<Topic> = wanted.map(|(topic, _)| topic.clone()).collect();
+    let filter = |topic: &Topic| view.filters.get(topic).cloned().unwrap_or_default();
+    let topics: Topics = wanted.map(|(topic, _)| (topic.clone(), filter(topic))).collect();
     if topics.is_empty() {
         // The queue stays: what waits in it is data.
         let arn = view.subscription.as_ref().map(|found| found.arn.clone());
@@ -87,7 +92,7 @@ fn subscribe(
     actions: &mut Vec<Action>,
     blueprint: &Blueprint,
     river: &River,
-    topics: &BTreeSet<Topic>,
+    topics: &Topics,
     found: Option<&Subscription>,
 ) {
     let mut attributes = subscription::wanted(blueprint, river, topics);

@@ -1,9 +1,11 @@
 //! The JSON documents that SNS and SQS want: as text to be sent, compared as values.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use event::EVENT_TYPE_ATTRIBUTE;
+use event::filter::{FilterPolicy, Scope};
 use event::names::Topic;
+use event::packet::AttributeFilter;
 use serde_json::{Value, json};
 
 use crate::arn::Arns;
@@ -49,10 +51,48 @@ pub(crate) fn subscription_redrive(arns: &Arns, dead_letter_queue: &str) -> Stri
     json!({ "deadLetterTargetArn": arns.queue(dead_letter_queue) }).to_string()
 }
 
-/// Lets events of these types through.
-pub(crate) fn filter(topics: &BTreeSet<Topic>) -> String {
-    let topics: Vec<_> = topics.iter().map(Topic::as_str).collect();
-    json!({ EVENT_TYPE_ATTRIBUTE: topics }).to_string()
+/// The topics that a river wants, and what SNS is to check of the events of each.
+pub(crate) type Topics = BTreeMap<Topic, AttributeFilter>;
+
+/// Lets events of these topics through that keep their conditions. Conditions that would make it more than SNS takes
+/// are left to the services, which check them anyway.
+pub(crate) fn filter(topics: &Topics) -> String {
+    let conditional = policy(topics);
+    if FilterPolicy::parse(&conditional, Scope::Attributes).is_ok() {
+        return conditional;
+    }
+    let plain = topics.keys().map(|topic| (topic.clone(), AttributeFilter::default()));
+    policy(&plain.collect())
+}
+
+/// Topics with the same conditions stand together; several groups are joined by "or".
+fn policy(topics: &Topics) -> String {
+    let mut groups = BTreeMap::<String, (&AttributeFilter, Vec<Value>)>::new();
+    for (topic, filter) in topics {
+        let group = groups.entry(json!(filter.0).to_string()).or_insert((filter, Vec::new()));
+        group.1.push(condition(topic));
+    }
+    let mut policies: Vec<_> = groups
+        .into_values()
+        .map(|(filter, topics)| {
+            let mut policy = json!(filter.0);
+            policy[EVENT_TYPE_ATTRIBUTE] = topics.into();
+            policy
+        })
+        .collect();
+    match policies.len() {
+        1 => policies.remove(0).to_string(),
+        _ => json!({ "$or": policies }).to_string(),
+    }
+}
+
+/// What the event type has to be.
+fn condition(topic: &Topic) -> Value {
+    match topic.as_str().strip_suffix('*') {
+        None => topic.as_str().into(),
+        Some("") => json!({ "exists": true }),
+        Some(prefix) => json!({ "prefix": prefix }),
+    }
 }
 
 /// Whether two documents mean the same: AWS gives them back in a layout of its own.
@@ -63,6 +103,8 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use event::Packet;
+
     use super::*;
     use crate::blueprint::Blueprint;
 
@@ -85,8 +127,41 @@ mod tests {
 
     #[test]
     fn a_filter_lists_its_topics_in_order() {
-        let topics = ["b", "a", "\"c"].map(|name| Topic::parse(name).unwrap()).into();
-        assert_eq!(filter(&topics), r#"{"event_type":["\"c","a","b"]}"#);
+        let topics = ["b", "a", "\"c"].map(Packet::of);
+        assert_eq!(filter(&wanted(&topics)), r#"{"event_type":["\"c","a","b"]}"#);
+    }
+
+    #[test]
+    fn a_pattern_is_a_prefix_and_a_star_is_everything() {
+        let filter = filter(&wanted(&[Packet::of("system.*"), Packet::of("*")]));
+        assert_eq!(filter, r#"{"event_type":[{"exists":true},{"prefix":"system."}]}"#);
+    }
+
+    #[test]
+    fn topics_with_the_same_conditions_stand_together() {
+        let live = |topic| Packet::of(topic).reject_value("/synthetic", true);
+        let one = filter(&wanted(&[live("A"), live("B")]));
+        assert_eq!(one, r#"{"event_type":["A","B"],"synthetic":[{"exists":false}]}"#);
+        let both = filter(&wanted(&[live("A"), Packet::of("B"), live("C")]));
+        assert_eq!(
+            both,
+            r#"{"$or":[{"event_type":["A","C"],"synthetic":[{"exists":false}]},{"event_type":["B"]}]}"#
+        );
+        FilterPolicy::parse(&both, Scope::Attributes).unwrap();
+    }
+
+    #[test]
+    fn conditions_that_are_too_many_for_sns_are_left_to_the_services() {
+        let packet = |n| Packet::of(format!("T{n:03}")).demand_any("/experiments/e", ["a", "b"]);
+        let at_most = filter(&wanted(&(0..75).map(packet).collect::<Vec<_>>()));
+        assert!(at_most.contains("arm"));
+        let too_many = filter(&wanted(&(0..76).map(packet).collect::<Vec<_>>()));
+        assert!(!too_many.contains("arm") && too_many.contains("T075"));
+    }
+
+    fn wanted(packets: &[Packet]) -> Topics {
+        let topic = |packet: &Packet| Topic::parse(packet.topic()).unwrap();
+        packets.iter().map(|packet| (topic(packet), packet.filter())).collect()
     }
 
     #[test]

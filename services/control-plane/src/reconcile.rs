@@ -31,8 +31,8 @@ impl Reconciler {
                 tables.remove(river, topic).await?;
                 self.reconcile(river).await
             }
-            Command::Subscribe { river, topic } => {
-                tables.want(river, topic, self.clock.now_ms()).await?;
+            Command::Subscribe { river, topic, rules } => {
+                tables.want(river, topic, rules, self.clock.now_ms()).await?;
                 let reconciled = self.reconcile(river).await;
                 if let Err(Error::Refused { what, why }) = &reconciled {
                     let reason = format!("{what} is refused: {why}");
@@ -53,8 +53,11 @@ impl Reconciler {
 
     pub(crate) async fn observe(&self, river: &River) -> Result<View, Error> {
         let endpoint = self.blueprint.arns.queue(&river.queue());
+        let wanted = self.hands.tables.topics_of(river).await?;
+        let statuses = wanted.iter().map(|(topic, wanted)| (topic.clone(), wanted.status));
         Ok(View {
-            topics: self.hands.tables.topics_of(river).await?,
+            topics: statuses.collect(),
+            filters: wanted.into_iter().map(|(topic, wanted)| (topic, wanted.filter)).collect(),
             dead_letter_queue: self.hands.queues.find(&river.dead_letter_queue()).await?,
             queue: self.hands.queues.find(&river.queue()).await?,
             subscription: self.hands.subscriptions.find(&endpoint).await?,

@@ -1,14 +1,14 @@
 //! The one SNS subscription of a river: what it should be, what it is, and the calls that change it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::operation::get_subscription_attributes::GetSubscriptionAttributesError;
-use event::names::{River, Topic};
+use event::names::River;
 
 use crate::blueprint::Blueprint;
 use crate::error::Error;
-use crate::policy;
+use crate::policy::{self, Topics};
 
 /// Values that a filter policy may hold, over all its keys
 /// (<https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html>).
@@ -28,7 +28,7 @@ pub(crate) struct Subscription {
 }
 
 /// What the attributes of a river's subscription should be.
-pub(crate) fn wanted(blueprint: &Blueprint, river: &River, topics: &BTreeSet<Topic>) -> Attributes {
+pub(crate) fn wanted(blueprint: &Blueprint, river: &River, topics: &Topics) -> Attributes {
     let redrive = policy::subscription_redrive(&blueprint.arns, &river.dead_letter_queue());
     let attributes = [
         (FILTER_POLICY, policy::filter(topics)),
@@ -122,14 +122,16 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use event::names::Stage;
+    use event::names::{Stage, Topic};
+    use event::packet::AttributeFilter;
 
     use super::*;
 
     #[test]
     fn undeliverable_messages_go_to_the_rivers_dead_letter_queue() {
         let river = River::parse("r1", &Stage::parse("dev").unwrap()).unwrap();
-        let topics = BTreeSet::from([Topic::parse("ViewPage").unwrap()]);
+        let topics =
+            Topics::from([(Topic::parse("ViewPage").unwrap(), AttributeFilter::default())]);
         let attributes = wanted(&Blueprint::test(), &river, &topics);
         assert_eq!(attributes["FilterPolicy"], r#"{"event_type":["ViewPage"]}"#);
         assert_eq!(attributes["FilterPolicyScope"], "MessageAttributes");

@@ -13,13 +13,17 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
+use event::Packet;
 use event::names::{River, Stage, Topic};
+use event::packet::{AttributeFilter, Rule};
 use jiff::Timestamp;
 
 use crate::error::Error;
 
 const SUBSCRIBER: &str = "Subscriber";
 const TOPIC: &str = "Topic";
+/// What the service declares about the topic, as JSON.
+const RULES: &str = "Rules";
 /// Index by topic: who is subscribed to it.
 const BY_TOPIC: &str = "SubsForTopic";
 
@@ -53,6 +57,23 @@ impl Status {
     }
 }
 
+/// A topic that is wanted in a river.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) status: Status,
+    /// What SNS is to check of its events.
+    pub(crate) filter: AttributeFilter,
+}
+
+impl Wanted {
+    /// What a row says. Rules that this version does not know are not checked by SNS: services check them anyway.
+    fn of(topic: &Topic, row: &BTreeMap<&str, &str>) -> Self {
+        let rules = row.get(RULES).and_then(|rules| serde_json::from_str(rules).ok());
+        let packet = Packet::with_rules(topic.as_str(), rules.unwrap_or_default());
+        Self { status: Status::of(row), filter: packet.filter() }
+    }
+}
+
 /// The two tables of a stage.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
@@ -68,7 +89,7 @@ impl Tables {
     }
 
     /// The topics of a river.
-    pub(crate) async fn topics_of(&self, river: &River) -> Result<BTreeMap<Topic, Status>, Error> {
+    pub(crate) async fn topics_of(&self, river: &River) -> Result<BTreeMap<Topic, Wanted>, Error> {
         let query = self
             .dynamodb
             .query()
@@ -87,18 +108,34 @@ impl Tables {
                 .collect();
             // A name that was put there by other hands and that SNS would refuse cannot be helped here.
             if let Some(Ok(topic)) = words.get(TOPIC).map(|name| Topic::parse(name)) {
-                topics.insert(topic, Status::of(&words));
+                let wanted = Wanted::of(&topic, &words);
+                topics.insert(topic, wanted);
             }
         }
         Ok(topics)
     }
 
-    /// Says that the topic is wanted. One that is pending or active stays what it is, and since when.
-    pub(crate) async fn want(&self, river: &River, topic: &Topic, at_ms: u64) -> Result<(), Error> {
+    /// Says that the topic is wanted. One that is pending or active with the same rules stays what it is, and since
+    /// when.
+    pub(crate) async fn want(
+        &self,
+        river: &River,
+        topic: &Topic,
+        rules: &[Rule],
+        at_ms: u64,
+    ) -> Result<(), Error> {
+        // Rules are values and texts: nothing in them can fail to be written.
+        let rules = serde_json::to_string(rules).unwrap_or_default();
         let update = self
             .status(river, topic, Status::Pending, at_ms)
-            .update_expression("SET #status = :status, StatusAt = :at REMOVE Reason")
-            .condition_expression("attribute_not_exists(#status) OR #status = :degraded")
+            .update_expression(
+                "SET #status = :status, StatusAt = :at, #rules = :rules REMOVE Reason",
+            )
+            .condition_expression(
+                "attribute_not_exists(#status) OR #status = :degraded OR NOT #rules = :rules",
+            )
+            .expression_attribute_names("#rules", RULES)
+            .expression_attribute_values(":rules", text(&rules))
             .expression_attribute_values(":degraded", text(Status::Degraded.as_str()));
         self.apply(update).await
     }

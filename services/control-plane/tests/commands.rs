@@ -12,6 +12,8 @@ use aws_sdk_sqs::types::QueueAttributeName::{
 };
 use common::{World, attribute};
 use control_plane::{Config, DeadLetter, Queue};
+use event::Packet;
+use event::control::Command;
 use local_aws::{Fault, Service};
 use serde_json::{Value, json};
 
@@ -85,6 +87,24 @@ async fn the_river_gets_the_events_it_asked_for_and_no_others() {
     let notification = parsed(message.body.as_deref().unwrap());
     assert_eq!(notification["Type"], "Notification");
     assert_eq!(notification["Message"], "wanted");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_service_declares_is_checked_by_sns_as_far_as_sns_can() {
+    let world = World::start().await;
+    let packet = Packet::of("ViewPage").demand_value("/synthetic", true).require_key("name");
+    let (river, topic) = ("r1".to_owned(), packet.topic().to_owned());
+    world.put(Command::Subscribe { river, topic, rules: packet.rules().to_vec() }.to_json()).await;
+    world.settled().await;
+    let [subscription] = &world.subscriptions().await[..] else { panic!("one subscription") };
+    let filter = json!({ "event_type": ["ViewPage"], "synthetic": ["true"] });
+    assert_eq!(parsed(&subscription["FilterPolicy"]), filter);
+    // Without the rules it is every event again.
+    world.command("subscribe", "r1", "ViewPage").await;
+    world.settled().await;
+    let [subscription] = &world.subscriptions().await[..] else { panic!("one subscription") };
+    assert_eq!(parsed(&subscription["FilterPolicy"]), json!({ "event_type": ["ViewPage"] }));
     world.stop().await;
 }
 

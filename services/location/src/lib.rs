@@ -6,7 +6,7 @@ mod rules;
 use event::EventId;
 use jiff::{SignedDuration, Timestamp};
 use pond::{Fact, Facts, Known, Pond};
-use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome};
+use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome, Packet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,11 +28,15 @@ pub struct Location {
 
 impl Handler for Location {
     const RIVER: &'static str = "location";
-    const LISTENS_TO: &'static [&'static str] =
-        &["ViewPage", "CustomerSegmented", "MembershipResolved"];
     const EMITS: &'static [&'static str] = &["OfferProposed"];
     const DOMAIN: &'static str = "location";
     type Config = NoConfig;
+
+    fn listens_to() -> Vec<Packet> {
+        ["ViewPage", "CustomerSegmented", "MembershipResolved"]
+            .map(|topic| Packet::of(topic).require_parsed::<Says>(""))
+            .into()
+    }
 
     async fn build(_: NoConfig, context: &Context) -> anyhow::Result<Self> {
         let dynamodb = context.kit().dynamodb();
@@ -41,7 +45,7 @@ impl Handler for Location {
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
-        let Some(fact) = fact(event)? else { return Ok(Outcome::Ignored) };
+        let fact = fact(event)?;
         let (service, now) = (self.context.service(), self.context.time()());
         let conclude = |known: &Known| offers(known, event, service, now);
         Ok(Outcome::Answered(self.facts.learn(event, &fact, conclude).await?))
@@ -65,17 +69,14 @@ struct Place {
     city: Option<String>,
 }
 
-fn fact(event: &Event) -> Result<Option<Fact>, Failure> {
-    if !Location::LISTENS_TO.contains(&event.event_type.as_str()) {
-        return Ok(None);
-    }
+fn fact(event: &Event) -> Result<Fact, Failure> {
     let says: Says = river::payload(event)?;
     let (name, value) = match event.event_type.as_str() {
         "CustomerSegmented" => ("segment", says.segment),
         "MembershipResolved" => ("tier", says.tier),
         _ => ("view", says.location.and_then(|place| place.city)),
     };
-    Ok(Some(Fact::of(event, name, value.map(Value::from).unwrap_or_default())))
+    Ok(Fact::of(event, name, value.map(Value::from).unwrap_or_default()))
 }
 
 /// All offers that follow from what is known, made before or not.

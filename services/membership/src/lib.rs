@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chassis::{Problems, Validate};
 use pond::{Inbox, Pond, Reference};
-use river::{Context, Draft, Event, Failure, Handler, Outcome};
+use river::{Context, Draft, Event, Failure, Handler, Outcome, Packet};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -51,10 +51,13 @@ struct View {
 
 impl Handler for Membership {
     const RIVER: &'static str = "membership";
-    const LISTENS_TO: &'static [&'static str] = &["ViewPage"];
     const EMITS: &'static [&'static str] = &["MembershipResolved"];
     const DOMAIN: &'static str = "membership";
     type Config = Config;
+
+    fn listens_to() -> Vec<Packet> {
+        vec![Packet::of("ViewPage").require_parsed::<View>("")]
+    }
 
     async fn build(config: Config, context: &Context) -> anyhow::Result<Self> {
         let dynamodb = context.kit().dynamodb();
@@ -70,9 +73,6 @@ impl Handler for Membership {
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
-        if event.event_type != "ViewPage" {
-            return Ok(Outcome::Ignored);
-        }
         if self.inbox.seen(&event.event_id).await? {
             return Ok(Outcome::Duplicate);
         }

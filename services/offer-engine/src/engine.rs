@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pond::{Closing, Collected, Opening, Pond, WindowId, Windows};
-use river::{Alarm, Context, Draft, Event, Failure, Handler, Outcome, Rapids};
+use river::{Alarm, Context, Draft, Event, Failure, Handler, Outcome, Packet, Rapids};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -45,10 +45,13 @@ struct Due {
 
 impl Handler for OfferEngine {
     const RIVER: &'static str = "offer-engine";
-    const LISTENS_TO: &'static [&'static str] = &["ViewPage", "OfferProposed"];
     const EMITS: &'static [&'static str] = &["OffersSelected"];
     const DOMAIN: &'static str = "offers";
     type Config = Config;
+
+    fn listens_to() -> Vec<Packet> {
+        vec![Packet::of("ViewPage"), Packet::of("OfferProposed"), Packet::own(WINDOW_DUE)]
+    }
 
     async fn build(config: Config, context: &Context) -> anyhow::Result<Self> {
         let (kit, time) = (context.kit(), context.time());

@@ -7,6 +7,7 @@
 //! `carrier` decides what becomes of each record, `pack` cuts what is publishable into requests, `publish`
 //! sends them, and the crate `quarantine` keeps what is unfit.
 
+mod attributes;
 mod carrier;
 mod config;
 mod metrics;

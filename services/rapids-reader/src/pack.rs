@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
-use event::{EVENT_TYPE_ATTRIBUTE, Header};
+use event::Header;
+
+use crate::attributes::{self, Attribute};
 
 /// Entries in a request (<https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>).
 pub(crate) const ENTRIES_MAX: usize = 10;
 /// Bytes of a message and of a request together: bodies and attributes (same page).
 pub(crate) const BYTES_MAX: usize = 256 << 10;
 
-/// What SNS counts of an event: its text, and name, type and value of its one attribute.
+/// What SNS counts of an event: its text, and name, type and value of its attributes.
 pub(crate) fn size(header: &Header<'_>) -> usize {
-    header.json.len() + EVENT_TYPE_ATTRIBUTE.len() + "String".len() + header.event_type.len()
+    let counted = |one: Attribute<'_>| one.name.len() + one.data_type.len() + one.value.len();
+    header.json.len() + attributes::of(header).map(counted).sum::<usize>()
 }
 
 /// Cuts `sizes` into runs of at most [`ENTRIES_MAX`] entries and [`BYTES_MAX`] bytes, in order. Each size must

@@ -7,9 +7,10 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sns::operation::publish_batch::{PublishBatchError, PublishBatchOutput};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use event::{EVENT_TYPE_ATTRIBUTE, Header};
+use event::Header;
 use tokio::time::sleep;
 
+use crate::attributes::{self, Attribute};
 use crate::metrics::Metrics;
 use crate::pack::ENTRIES_MAX;
 
@@ -134,16 +135,12 @@ fn is_refusal(error: &SdkError<PublishBatchError>) -> bool {
 }
 
 fn entry(index: usize, header: &Header<'_>) -> Option<PublishBatchRequestEntry> {
-    let attribute = MessageAttributeValue::builder()
-        .data_type("String")
-        .string_value(&*header.event_type)
-        .build();
-    PublishBatchRequestEntry::builder()
-        .id(index.to_string())
-        .message(header.json)
-        .message_attributes(EVENT_TYPE_ATTRIBUTE, attribute.ok()?)
-        .build()
-        .ok()
+    let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(header.json);
+    for Attribute { name, data_type, value } in attributes::of(header) {
+        let attribute = MessageAttributeValue::builder().data_type(data_type).string_value(value);
+        entry = entry.message_attributes(name, attribute.build().ok()?);
+    }
+    entry.build().ok()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most ten")]

@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 use super::place::unescaped;
 use super::rule::{Check, Rule};
 
-/// The attribute with the event's domain, where it has one.
-pub const DOMAIN_ATTRIBUTE: &str = "event_domain";
 /// The attribute that is `true` on a synthetic event, and missing on every other.
 pub const SYNTHETIC_ATTRIBUTE: &str = "synthetic";
 /// The attribute with the experiments' arms that an event is in, each as `experiment:arm`.
@@ -17,7 +15,8 @@ pub const ARM_ATTRIBUTE: &str = "arm";
 /// Conditions of an SNS filter policy, by attribute; of several conditions on an attribute one must hold.
 ///
 /// It lets through all that the preconditions would, and perhaps more: SNS cannot join two conditions on one
-/// attribute by "and", and what it has no attribute for it cannot check. So every service checks again.
+/// attribute by "and", and what it has no attribute for it cannot check. So every service checks again. The domain has
+/// no attribute: a type belongs to one domain as a rule, and a notification would look otherwise than the original's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AttributeFilter(pub BTreeMap<&'static str, Vec<Value>>);
 
@@ -35,16 +34,12 @@ impl AttributeFilter {
 /// The attribute that a precondition is about, and the condition on it; none if SNS cannot check it.
 fn conditions(rule: &Rule) -> Option<(&'static str, Vec<Value>)> {
     match rule.at.as_str() {
-        "/eventDomain" => {
-            let name = |value: &Value| value.as_str().map(Value::from);
-            Some((DOMAIN_ATTRIBUTE, of_text(&rule.check, "", name)?))
-        }
         "/synthetic" => Some((SYNTHETIC_ATTRIBUTE, of_mark(&rule.check)?)),
         at => {
             let experiment = at.strip_prefix("/experiments/").filter(|name| !name.contains('/'))?;
             let prefix = arm(&unescaped(experiment), "");
             let arm = |value: &Value| value.as_str().map(|arm| format!("{prefix}{arm}").into());
-            Some((ARM_ATTRIBUTE, of_text(&rule.check, &prefix, arm)?))
+            Some((ARM_ATTRIBUTE, of_arms(&rule.check, &prefix, arm)?))
         }
     }
 }
@@ -55,26 +50,19 @@ pub fn arm(experiment: &str, arm: &str) -> String {
     format!("{experiment}:{arm}")
 }
 
-/// Conditions on an attribute that has texts. A key stands for all texts that begin with `prefix`.
-fn of_text(
+/// Conditions on an attribute with a list of texts, those of one experiment beginning with `prefix`. A list without any
+/// of them cannot be asked for: another element would do.
+fn of_arms(
     check: &Check,
     prefix: &str,
     text: impl Fn(&Value) -> Option<Value>,
 ) -> Option<Vec<Value>> {
-    let missing = json!({"exists": false});
     match check {
-        Check::DemandKey if prefix.is_empty() => Some(vec![json!({"exists": true})]),
         Check::DemandKey => Some(vec![json!({"prefix": prefix})]),
         Check::DemandValue { value } => Some(vec![text(value)?]),
         Check::DemandAny { values } => values.iter().map(text).collect(),
         Check::DemandPrefix { prefix: wanted } => {
             Some(vec![json!({"prefix": format!("{prefix}{wanted}")})])
-        }
-        Check::RejectKey if prefix.is_empty() => Some(vec![missing]),
-        // A list of texts without any of these cannot be asked for: another element would do.
-        Check::RejectKey | Check::RejectValue { .. } if !prefix.is_empty() => None,
-        Check::RejectValue { value } => {
-            Some(vec![json!({"anything-but": [text(value)?]}), missing])
         }
         _ => None,
     }

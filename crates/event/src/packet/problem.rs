@@ -55,7 +55,11 @@ fn short(value: &Value) -> String {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pointer, rule, expected, found } = self;
-        write!(f, "{pointer}: expected {expected}, found {} ({rule})", found.as_deref().unwrap_or("nothing"))
+        write!(
+            f,
+            "{pointer}: expected {expected}, found {} ({rule})",
+            found.as_deref().unwrap_or("nothing")
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use super::place::{PAYLOAD, is_missing};
 use super::problem::Problem;
 
 /// A rule about one place of an event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// The place, as a JSON pointer from the top of the event; within the elements of a list, from the element.
     pub at: String,
@@ -21,7 +21,7 @@ pub struct Rule {
 }
 
 /// What has to be so at a place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "see the methods of `Packet` that declare them")]
 pub enum Check {
@@ -45,8 +45,11 @@ pub enum Check {
 #[derive(Clone)]
 pub struct Parser {
     name: String,
-    parse: Option<fn(&Value) -> Result<(), String>>,
+    parse: Option<Parse>,
 }
+
+/// Tries, and says why it cannot.
+type Parse = fn(&Value) -> Result<(), String>;
 
 type LookUp<'v, 'f> = dyn Fn(&str) -> Option<Cow<'v, Value>> + 'f;
 
@@ -86,9 +89,8 @@ impl Check {
     }
 
     fn expected(&self) -> String {
-        let list = |values: &[Value]| {
-            values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
-        };
+        let list =
+            |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
         match self {
             Self::DemandKey | Self::RequireKey | Self::InterestedIn => "a value".to_owned(),
             Self::RejectKey | Self::ForbidKey => "nothing".to_owned(),
@@ -192,10 +194,13 @@ impl Parser {
         // Without the modules: `Vec<View>` reads better than `alloc::vec::Vec<location::View>`.
         let name = name.split_inclusive(['<', '>', ',', ' ', '(', ')', '[', ']']);
         let name = name.map(|part| part.rsplit("::").next().unwrap_or(part)).collect();
-        let parse = |value: &Value| T::deserialize(value).map(drop).map_err(|error| error.to_string());
+        let parse =
+            |value: &Value| T::deserialize(value).map(drop).map_err(|error| error.to_string());
         Self { name, parse: Some(parse) }
     }
 }
+
+impl Eq for Parser {}
 
 impl PartialEq for Parser {
     fn eq(&self, other: &Self) -> bool {

@@ -65,7 +65,9 @@ fn all_that_is_wrong_is_told_at_once_with_place_rule_expected_and_found() {
         .require_any("channel", ["web", "app"])
         .require_all("tags", ["a", "b"])
         .forbid_key("secret")
-        .require_array("items", |item| item.require_key("price").require_any("", [json!({"price": 1})]));
+        .require_array("items", |item| {
+            item.require_key("price").require_any("", [json!({"price": 1})])
+        });
     let wrong = event(json!({
         "name": "", "channel": "tv", "tags": ["a"], "secret": 0, "items": [{"price": 1}, {"price": null}],
     }));
@@ -102,8 +104,9 @@ fn a_payload_that_no_type_can_read_is_told_with_the_types_reason() {
 
 #[test]
 fn a_long_value_is_cut_in_the_report() {
-    let [problem] =
-        problems(&view().forbid_key("x"), &event(json!({"x": "ö".repeat(200)}))).try_into().unwrap();
+    let [problem] = problems(&view().forbid_key("x"), &event(json!({"x": "ö".repeat(200)})))
+        .try_into()
+        .unwrap();
     assert_eq!(problem.found.unwrap().chars().count(), 81);
 }
 
@@ -140,9 +143,6 @@ fn the_catalogue_has_the_declaration_word_for_word() {
 /// The attributes that the reader writes beside an event.
 fn attributes(event: &Event) -> Attributes {
     let mut attributes = Attributes::new();
-    if !event.event_domain.is_empty() {
-        attributes.insert("event_domain".into(), vec![json!(event.event_domain)]);
-    }
     if event.synthetic {
         attributes.insert("synthetic".into(), vec![json!("true")]);
     }
@@ -156,13 +156,6 @@ fn attributes(event: &Event) -> Attributes {
 #[test]
 fn sns_lets_through_all_that_is_mine_and_stops_what_it_can() {
     let filters = [
-        (view().demand_value("/eventDomain", "web"), true),
-        (view().demand_value("/eventDomain", "tv"), false),
-        (view().demand_any("/eventDomain", ["tv", "web"]), true),
-        (view().demand_prefix("/eventDomain", "we"), true),
-        (view().reject_value("/eventDomain", "web"), false),
-        (view().reject_value("/eventDomain", "tv"), true),
-        (view().reject_key("/eventDomain"), false),
         (view().demand_value("/synthetic", true), false),
         (view().reject_value("/synthetic", true), true),
         (view().demand_value("/experiments/ranking", "bold"), true),
@@ -182,7 +175,8 @@ fn sns_lets_through_all_that_is_mine_and_stops_what_it_can() {
     }
     for kept in [
         view().demand_value("name", "Sally"),
-        view().require_value("/eventDomain", "tv"),
+        view().demand_value("/eventDomain", "web"),
+        view().require_value("/synthetic", true),
         view().reject_value("/experiments/ranking", "bold"),
     ] {
         assert_eq!(kept.filter(), AttributeFilter::default(), "{kept:?}");
@@ -200,7 +194,9 @@ fn places_are_found_by_their_pointers() {
     assert_eq!(at("/eventType"), Some(json!("ViewPage")));
     assert_eq!(at("/experiments/ranking"), Some(json!("bold")));
     assert_eq!(at("/experiments"), Some(json!({"ranking": "bold"})));
-    for nothing in ["/hops", "/synthetic", "/correlationId", "/eventType/x", "/eventName", "payload", ""] {
+    for nothing in
+        ["/hops", "/synthetic", "/correlationId", "/eventType/x", "/eventName", "payload", ""]
+    {
         assert_eq!(at(nothing), None, "{nothing}");
     }
 }

@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use chassis::{Embedded, Kit, Problems, Validate, embed};
 use event::{Draft, Event};
 use local_aws::LocalAws;
-use river::{Context, Failure, Handler, Outcome};
+use river::{Context, Failure, Handler, Outcome, Packet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -80,10 +80,13 @@ struct Script {
 
 impl Handler for Actor {
     const RIVER: &'static str = "actor";
-    const LISTENS_TO: &'static [&'static str] = &["Play"];
     const EMITS: &'static [&'static str] = &["Played"];
     const DOMAIN: &'static str = "theatre";
     type Config = Config;
+
+    fn listens_to() -> Vec<Packet> {
+        vec![Packet::of("Play").reject_value("stage", "elsewhere").forbid_key("forbidden")]
+    }
 
     async fn build(config: Config, _: &Context) -> anyhow::Result<Self> {
         Ok(Self { stage: config.stage })

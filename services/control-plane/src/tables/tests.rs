@@ -21,7 +21,7 @@ impl World {
     }
 
     async fn want(&self, at_ms: u64) {
-        self.tables.want(&self.river, &self.topic, at_ms).await.unwrap();
+        self.tables.want(&self.river, &self.topic, &[], at_ms).await.unwrap();
     }
 
     async fn activate(&self, at_ms: u64) {
@@ -90,7 +90,26 @@ async fn a_row_of_the_original_has_no_status_and_is_worked_on() {
     let put = world.tables.dynamodb.put_item().table_name("Subscriptions-dev");
     put.item(SUBSCRIBER, text("r1")).item(TOPIC, text("ViewPage")).send().await.unwrap();
     let topics = world.tables.topics_of(&world.river).await.unwrap();
-    assert_eq!(topics, BTreeMap::from([(world.topic.clone(), Status::Pending)]));
+    let wanted = Wanted { status: Status::Pending, filter: AttributeFilter::default() };
+    assert_eq!(topics, BTreeMap::from([(world.topic.clone(), wanted)]));
     world.activate(0).await;
+    assert_eq!(world.row().await, row("active", START, ""));
+}
+
+#[tokio::test]
+async fn other_rules_make_a_topic_pending_again_and_the_same_do_not() {
+    let world = World::new().await;
+    let packet = Packet::of("ViewPage").demand_value("/synthetic", true);
+    let want = async |rules: &[Rule], at_ms| {
+        world.tables.want(&world.river, &world.topic, rules, at_ms).await.unwrap();
+    };
+    want(&[], 0).await;
+    world.activate(0).await;
+    want(packet.rules(), LATER).await;
+    assert_eq!(world.row().await, row("pending", AFTER, ""));
+    let topics = world.tables.topics_of(&world.river).await.unwrap();
+    assert_eq!(topics[&world.topic].filter, packet.filter());
+    world.activate(0).await;
+    want(packet.rules(), LATER).await;
     assert_eq!(world.row().await, row("active", START, ""));
 }
