@@ -119,10 +119,11 @@ else:
 seen = {}
 for event in everything_on_the_rapids():
     event_schema.validate(event)
-    payload_schemas[event["eventType"]].validate(event["payload"])
+    if schema := payload_schemas.get(event["eventType"]):
+        schema.validate(event["payload"])
     seen[event["eventType"]] = seen.get(event["eventType"], 0) + 1
-assert seen.keys() == payload_schemas.keys(), seen
-print("valid by their schemas:", seen)
+assert payload_schemas.keys() <= seen.keys(), seen
+print("valid by their schemas:", seen, "without a schema of their payload:", seen.keys() - payload_schemas.keys() or "none")
 
 stop(service)
 stop(up)

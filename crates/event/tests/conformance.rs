@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use event::control::Command;
 use event::names::{River, Stage};
+use event::packet::{Packet, Problems, Verdict};
 use event::{Draft, Event, EventId, Header, MAX_HOPS, Malformed, Origin, Producer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -172,6 +173,34 @@ fn every_command_is_read_or_refused_as_its_vector_says() {
         let key = valid.as_ref().map(|command| command.partition_key().to_owned());
         assert_eq!(key, partition_key, "{name}");
         assert_eq!(valid.map(|command| serde_json::to_value(command).unwrap()), command, "{name}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Declared {
+    name: String,
+    packet: Packet,
+    event: Value,
+    verdict: String,
+    #[serde(default)]
+    problems: Vec<Value>,
+    filter: Value,
+}
+
+#[test]
+fn every_declaration_takes_what_its_vector_says() {
+    for vector in vectors::<Declared>(include_str!("../schema/vectors/packets.json")) {
+        let Declared { name, packet, event, verdict, problems, filter } = vector;
+        let event = Event::parse(event.to_string().as_bytes()).unwrap();
+        let (word, told) = match packet.check(&event) {
+            Verdict::Mine => ("mine", Vec::new()),
+            Verdict::NotMine => ("not_mine", Vec::new()),
+            Verdict::Invalid(Problems(told)) => ("invalid", told),
+        };
+        assert_eq!(word, verdict, "{name}");
+        let told = told.iter().map(|told| json!({"pointer": told.pointer, "rule": told.rule}));
+        assert_eq!(told.collect::<Vec<_>>(), problems, "{name}");
+        assert_eq!(json!(packet.filter().0), filter, "{name}");
     }
 }
 
