@@ -77,6 +77,11 @@ def until(what, condition):
         time.sleep(0.2)
 
 
+def subscriptions(river):
+    listed = [f"{arguments.binaries}/rapids", "listsubs", river]
+    return json.loads(subprocess.check_output(listed, env=environment, stderr=subprocess.DEVNULL) or "[]")
+
+
 def fail(*what):
     print("FAILED:", *what, f"\nreplay: {replay}", flush=True)
     sys.exit(1)
@@ -134,7 +139,9 @@ class Rapids:
 
 
 def send_views(rng, views, stopped):
-    while not stopped.wait(1 / VIEWS_PER_S):
+    next_at = time.monotonic()
+    while not stopped.wait(max(0, next_at - time.monotonic())):
+        next_at += 1 / VIEWS_PER_S
         view = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
         event = {"eventType": "ViewPage", "eventDomain": "web", "payload": {"name": "Sally"},
@@ -257,8 +264,7 @@ environment = os.environ | json.loads(up.stdout.readline())["environment"]
 for daemon in SETTINGS:
     start_daemon(daemon)
 for river, topics in SUBSCRIBED.items():
-    listed = [f"{arguments.binaries}/rapids", "listsubs", river]
-    until(f"{river} is subscribed", lambda: json.loads(subprocess.check_output(listed, env=environment) or "[]") == topics)
+    until(f"{river} is subscribed", lambda: subscriptions(river) == topics)
 
 views, stopped = [], threading.Event()
 sender = threading.Thread(target=send_views, args=(random.Random(arguments.seed), views, stopped))
