@@ -181,4 +181,14 @@ mod tests {
             assert!(offer(|payload| payload[field] = value).is_err(), "{field}");
         }
     }
+
+    #[test]
+    fn every_conformance_vector_is_taken_or_refused_as_it_says() {
+        let vectors = include_str!("../../../crates/event/schema/vectors/offers.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        for vector in vectors["vectors"].as_array().unwrap() {
+            let taken = offer(|payload| *payload = vector["payload"].clone()).is_ok();
+            assert_eq!(taken, vector["accepted"] == true, "{}", vector["name"]);
+        }
+    }
 }
