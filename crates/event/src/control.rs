@@ -1,6 +1,7 @@
 //! Commands of the control stream.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::names::{InvalidName, River, Stage, Topic};
 use crate::packet::Rule;
@@ -38,6 +39,15 @@ impl Command {
     #[must_use]
     pub fn subscribe(river: impl Into<String>, topic: impl Into<String>) -> Self {
         Self::Subscribe { river: river.into(), topic: topic.into(), rules: Vec::new() }
+    }
+
+    /// Reads a command from its JSON text.
+    ///
+    /// # Errors
+    /// What is wrong with it: retrying cannot help.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        // By way of an object: serde reads what it derives from a list of values as well.
+        Self::deserialize(Value::Object(serde_json::from_slice(json)?))
     }
 
     /// Kinesis partition key: the commands of one river, or of one topic, keep their order.
@@ -94,7 +104,7 @@ mod tests {
         let subscribe = Command::subscribe("r1", "ViewPage");
         let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#;
         assert_eq!(subscribe.to_json(), json);
-        assert_eq!(serde_json::from_str::<Command>(json).unwrap(), subscribe);
+        assert_eq!(Command::parse(json.as_bytes()).unwrap(), subscribe);
         let advertise = Command::Advertise { topic: "ViewPage".into() };
         let json = r#"{"command":"advertise","commandArgs":{"topic":"ViewPage"}}"#;
         assert_eq!(advertise.to_json(), json);
@@ -107,13 +117,13 @@ mod tests {
         let command = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
         let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage","rules":[{"at":"/eventDomain","rule":"demand_value","value":"web"}]}}"#;
         assert_eq!(command.to_json(), json);
-        assert_eq!(serde_json::from_str::<Command>(json).unwrap(), command);
+        assert_eq!(Command::parse(json.as_bytes()).unwrap(), command);
     }
 
     #[test]
     fn an_unknown_command_is_refused() {
         let json = r#"{"command":"drop","commandArgs":{"river":"r1"}}"#;
-        assert!(serde_json::from_str::<Command>(json).is_err());
+        assert!(Command::parse(json.as_bytes()).is_err());
     }
 
     #[test]

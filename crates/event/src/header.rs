@@ -152,8 +152,13 @@ impl<'a> Header<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let json =
             std::str::from_utf8(bytes).map_err(|error| Malformed::NotText(error.to_string()))?;
-        let wire: Wire<'a> =
-            serde_json::from_str(json).map_err(|error| Malformed::from_json(bytes, &error))?;
+        let wrong = |error| Malformed::from_json(bytes, &error);
+        // serde reads a struct from a list of its fields' values as well.
+        if !json.trim_ascii_start().starts_with('{') {
+            serde_json::from_str::<IgnoredAny>(json).map_err(wrong)?;
+            return Err(Malformed::NotAnEvent("not an object".to_owned()));
+        }
+        let wire: Wire<'a> = serde_json::from_str(json).map_err(wrong)?;
         let named = |name: &Text<'a>| !name.0.is_empty();
         let event_type = wire.event_type.filter(named).or(wire.event_name.filter(named));
         let event_type = event_type
@@ -210,6 +215,7 @@ mod tests {
         assert_eq!(kind(b"hello"), "not_json");
         assert_eq!(kind(b"{\"eventType\":\"A\"} trailing"), "not_json");
         assert_eq!(kind(b"[1]"), "not_an_event");
+        assert_eq!(kind(b"[\"ViewPage\",null]"), "not_an_event");
         assert_eq!(kind(b"{}"), "not_an_event");
         assert_eq!(kind(b"{\"eventType\":7}"), "not_an_event");
         assert_eq!(kind(b"{\"eventType\":\"\"}"), "not_an_event");

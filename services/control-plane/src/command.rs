@@ -40,7 +40,7 @@ impl Command {
         if !["subscribe", "unsubscribe", "advertise"].contains(&command.as_str()) {
             return Err(Unreadable::Unknown(command));
         }
-        let read = serde_json::from_slice(bytes).map_err(Unreadable::Malformed)?;
+        let read = control::Command::parse(bytes).map_err(Unreadable::Malformed)?;
         Ok(match read {
             control::Command::Subscribe { river, topic, rules } => Self::Subscribe {
                 river: River::parse(&river, stage)?,
