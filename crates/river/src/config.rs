@@ -40,9 +40,38 @@ pub struct Config<C: Default> {
     /// Attempts at an event before it goes to the dead-letter queue; fewer where the queue allows fewer. The
     /// default spans some forty minutes.
     pub attempts_max: u32,
+    /// What the service says about itself on the rapids.
+    pub report: Report,
     /// The handler's own settings.
     #[serde(flatten)]
     pub handler: C,
+}
+
+/// What a service says about itself on the rapids, as events of types `system.…`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Report {
+    /// Whether it reports at all: up, ready, stopping, down, heartbeats, messages that it could not use, and answers
+    /// to pings.
+    pub lifecycle: bool,
+    /// Time between two heartbeats.
+    #[serde(with = "chassis::duration")]
+    pub heartbeat: Duration,
+    /// Most messages in a minute that it could not use and tells of; the others are counted.
+    pub rejected_per_minute: u32,
+}
+
+impl Report {
+    /// Nothing at all.
+    pub const OFF: Self =
+        Self { lifecycle: false, heartbeat: Duration::from_secs(15), rejected_per_minute: 0 };
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        let heartbeat = Duration::from_secs(15);
+        Self { lifecycle: true, heartbeat, rejected_per_minute: 30 }
+    }
 }
 
 /// For a handler without settings.
@@ -67,6 +96,7 @@ impl<C: Default> Default for Config<C> {
             handle_limit: Duration::from_secs(60),
             retry_pause_max: Duration::from_secs(300),
             attempts_max: 20,
+            report: Report::default(),
             handler: C::default(),
         }
     }
@@ -77,6 +107,8 @@ const VISIBILITY_LEAST: Duration = Duration::from_secs(3);
 /// SQS keeps a message hidden for 12 hours in all
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>).
 pub(crate) const VISIBILITY_MOST: Duration = Duration::from_secs(11 * 3_600);
+/// More would be noise.
+const HEARTBEAT_LEAST: Duration = Duration::from_secs(1);
 /// A thousand handlers in one process is where a second process is the better idea.
 const CONCURRENCY_MAX: u16 = 1_000;
 
@@ -105,6 +137,9 @@ impl<C: Default + Validate> Validate for Config<C> {
         }
         if self.attempts_max == 0 {
             problems.report("attempts_max", "must be at least 1");
+        }
+        if self.report.heartbeat < HEARTBEAT_LEAST {
+            problems.report("report.heartbeat", "must be at least 1s");
         }
         self.handler.validate(problems);
     }

@@ -26,6 +26,7 @@ use crate::held::Held;
 use crate::hook::Hooked;
 use crate::message::Message;
 use crate::metrics::Metrics;
+use crate::report::{Moment, Ping, Reporter};
 use crate::settle;
 use crate::visibility::Keeper;
 
@@ -45,6 +46,7 @@ pub(crate) struct Consumer<H: Handler> {
     pub(crate) listens_to: Arc<[Packet]>,
     pub(crate) config: Config<H::Config>,
     pub(crate) metrics: Metrics,
+    pub(crate) reporter: Reporter,
 }
 
 /// The queue, as it is polled.
@@ -73,6 +75,7 @@ impl<H: Handler> Consumer<H> {
         let (returns, keeper) = source.keeper(self.metrics.clone()).start();
         let (deletes, deleter) = delete::start(source.sqs.clone(), source.queue_url.clone());
         let (kit, river) = (&self.context.kit, self.context.river.clone());
+        let reporter = self.reporter;
         let courier = Arc::new(Courier {
             handler: self.handler,
             listens_to: self.listens_to,
@@ -84,11 +87,15 @@ impl<H: Handler> Consumer<H> {
             limits: self.config.limits(hooked.receives_max),
             handle_limit: self.config.handle_limit,
             clock: *kit.clock(),
+            ping: Ping::of(&self.context),
+            reporter: reporter.clone(),
             metrics: self.metrics,
         });
         info!(%river, "consuming");
         let deliveries = TaskTracker::new();
+        reporter.moment(Moment::Ready);
         source.receive(&courier, &deliveries, &working).await;
+        reporter.moment(Moment::Stopping);
         deliveries.close();
         deliveries.wait().await;
         // Their senders go with the courier, and so they end when everything sent is done.

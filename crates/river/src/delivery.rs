@@ -20,6 +20,7 @@ use crate::held::Hold;
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::rapids::{self, NotPublished, Rapids};
+use crate::report::{Ping, Reporter};
 use crate::settle::{self, Limits, Settlement, Verdict};
 use crate::visibility::Return;
 
@@ -37,6 +38,8 @@ pub(crate) struct Courier<H> {
     pub(crate) limits: Limits,
     pub(crate) handle_limit: Duration,
     pub(crate) clock: Clock,
+    pub(crate) ping: Ping,
+    pub(crate) reporter: Reporter,
     pub(crate) metrics: Metrics,
 }
 
@@ -59,9 +62,14 @@ impl<H: Handler> Courier<H> {
             slot = self.slots.acquire() => slot.ok(),
         };
         if let Some(slot) = slot {
-            let verdict = self.verdict(&message, &hold).await;
+            let event = message.event();
+            let verdict = match &event {
+                Ok(event) => self.verdict(event, &message, &hold).await,
+                Err(malformed) => Verdict::quarantine(malformed.kind(), malformed.to_string()),
+            };
             drop(slot);
-            self.settle(&message, hold, verdict.settlement).await;
+            self.tell(event.as_ref().ok(), &message, &verdict);
+            self.settle(event.as_ref().ok(), &message, hold, verdict).await;
         } else {
             self.metrics.settled("", "released");
             self.give_back(hold, Duration::ZERO).await;
@@ -69,24 +77,26 @@ impl<H: Handler> Courier<H> {
         drop(room);
     }
 
-    async fn verdict(&self, message: &Message, hold: &Hold) -> Verdict {
-        let event = match message.event() {
-            Ok(event) => event,
-            Err(malformed) => {
-                let verdict = Verdict::quarantine(malformed.kind(), malformed.to_string());
-                self.metrics.settled("", verdict.label);
-                return verdict;
+    async fn verdict(&self, event: &Event, message: &Message, hold: &Hold) -> Verdict {
+        let meant = packet::check(&self.listens_to, event);
+        if Ping::is_ping(event) {
+            let answered = self.pong(event).await;
+            if answered.is_err() || meant == packet::Verdict::NotMine {
+                return Verdict::pong(answered, message.receives, self.limits);
             }
-        };
-        let verdict = match packet::check(&self.listens_to, &event) {
-            packet::Verdict::Mine => self.judged(&event, message, hold).await,
+        }
+        match meant {
+            packet::Verdict::Mine => self.judged(event, message, hold).await,
             packet::Verdict::NotMine => Verdict::not_mine(),
-            packet::Verdict::Invalid(problems) => {
-                Verdict::quarantine("invalid", problems.to_string())
-            }
-        };
-        self.metrics.settled(&event.event_type, verdict.label);
-        if let Some(error) = &verdict.failure {
+            packet::Verdict::Invalid(problems) => Verdict::invalid(problems),
+        }
+    }
+
+    /// Counts a verdict, and logs what went wrong.
+    fn tell(&self, event: Option<&Event>, message: &Message, verdict: &Verdict) {
+        let event_type = event.map_or("", |event| &event.event_type);
+        self.metrics.settled(event_type, verdict.label);
+        if let (Some(error), Some(event)) = (&verdict.failure, event) {
             let (receives, settlement) = (message.receives, &verdict.settlement);
             warn!(
                 event.r#type = event.event_type,
@@ -97,7 +107,12 @@ impl<H: Handler> Courier<H> {
                 "could not handle an event this time"
             );
         }
-        verdict
+    }
+
+    async fn pong(&self, event: &Event) -> Result<(), Failure> {
+        let Some(draft) = self.ping.answer(event, rapids::now(&self.clock)) else { return Ok(()) };
+        let answer = self.rapids.answer(event, draft);
+        self.rapids.publish(&[answer]).await.map_err(NotPublished::into_failure)
     }
 
     /// Decides about an event that is meant for the service.
@@ -154,13 +169,14 @@ impl<H: Handler> Courier<H> {
         Ok(outcome)
     }
 
-    async fn settle(&self, message: &Message, hold: Hold, settlement: Settlement) {
-        match settlement {
+    async fn settle(&self, event: Option<&Event>, message: &Message, hold: Hold, verdict: Verdict) {
+        match verdict.settlement {
             Settlement::Delete => self.delete(hold).await,
             Settlement::Retry(after) => self.give_back(hold, after).await,
             Settlement::Lost => drop(hold),
             Settlement::Quarantine(reason) => match self.dead_letters.put(message, &reason).await {
                 Ok(()) => {
+                    self.reporter.quarantined(event, &reason, verdict.problems.as_ref());
                     let (kind, text) = (reason.kind, reason.text);
                     warn!(kind, reason = text, "quarantined a message");
                     self.delete(hold).await;

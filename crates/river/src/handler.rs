@@ -60,6 +60,15 @@ pub trait Handler: Sized + Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Whether the service could do its work now: its rules are loaded, its pond answers. Asked before each
+    /// heartbeat, which tells the result; more than five seconds are a failure.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn self_check(&self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
+
     /// Work of its own beside handling events, from start to `stop`. It must not be the only one who knows of
     /// something: a process can end at any time.
     fn background(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send {

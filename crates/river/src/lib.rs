@@ -6,7 +6,8 @@
 //! - `hook` subscribes the river, advertises what the service emits if told to, then waits for the queue;
 //! - `consumer` receives, `held` and `visibility` keep what was received, `delivery` takes one message from
 //!   receipt to settlement, `settle` decides how, `delete` and `dead_letters` act on it;
-//! - `rapids` publishes, `alarm` sends the service an event of its own after a while.
+//! - `rapids` publishes, `alarm` sends the service an event of its own after a while;
+//! - `report` says on the rapids that the service lives, how it does and what it could not use, and answers pings.
 //!
 //! A message is deleted only after its answers are on the rapids and the handler has written down what it must
 //! ([`Handler::answered`]); until then it is kept, and whatever goes wrong it comes again. What cannot be handled
@@ -30,12 +31,13 @@ mod message;
 mod metrics;
 mod pack;
 mod rapids;
+mod report;
 mod service;
 mod settle;
 mod visibility;
 
 pub use alarm::{Alarm, NotRung};
-pub use config::{Config, NoConfig};
+pub use config::{Config, NoConfig, Report};
 pub use context::Context;
 pub use event::{Draft, Event, Packet};
 pub use handler::{Failure, Handler, Outcome, payload};

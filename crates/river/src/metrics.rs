@@ -1,6 +1,7 @@
 //! What the kit counts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use event::Packet;
@@ -28,6 +29,28 @@ pub(crate) struct Metrics {
     in_flight: IntGauge,
     lost: IntCounter,
     published: IntCounterVec,
+    reports_dropped: IntCounter,
+    self_check: IntGauge,
+    totals: Arc<Totals>,
+}
+
+/// Numbers since the start, for heartbeats.
+#[derive(Debug, Default)]
+struct Totals {
+    handled: AtomicU64,
+    failed: AtomicU64,
+    quarantined: AtomicU64,
+}
+
+/// What a heartbeat tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Messages that came to a good end.
+    pub(crate) handled: u64,
+    /// Attempts that failed.
+    pub(crate) failed: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) in_flight: i64,
 }
 
 /// Counts one event as being handled until dropped.
@@ -76,12 +99,22 @@ impl Metrics {
                 ),
                 &["event", "outcome"],
             )?,
+            reports_dropped: IntCounter::new(
+                "rapids_reports_dropped_total",
+                "Reports of the service about itself that found no room.",
+            )?,
+            self_check: IntGauge::new(
+                "rapids_self_check_status",
+                "Whether the last self-check of the service went well: 1, or 0.",
+            )?,
+            totals: Arc::default(),
         };
+        metrics.self_check.set(1);
         metrics.all().into_iter().try_for_each(|metric| registry.register(metric))?;
         Ok(metrics)
     }
 
-    fn all(&self) -> [Box<dyn Collector>; 6] {
+    fn all(&self) -> [Box<dyn Collector>; 8] {
         [
             Box::new(self.messages.clone()),
             Box::new(self.handle_seconds.clone()),
@@ -89,6 +122,8 @@ impl Metrics {
             Box::new(self.in_flight.clone()),
             Box::new(self.lost.clone()),
             Box::new(self.published.clone()),
+            Box::new(self.reports_dropped.clone()),
+            Box::new(self.self_check.clone()),
         ]
     }
 
@@ -96,6 +131,29 @@ impl Metrics {
     pub(crate) fn settled(&self, event_type: &str, outcome: &str) {
         let event = heard(&self.listens_to, event_type);
         self.messages.with_label_values(&[event, outcome]).inc();
+        let total = match outcome {
+            "ok" | "ignored" | "duplicate" | "pong" => &self.totals.handled,
+            "failed" | "retry" | "lost" => &self.totals.failed,
+            "released" => return,
+            _ => &self.totals.quarantined,
+        };
+        total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What has come to an end so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let Totals { handled, failed, quarantined } = &*self.totals;
+        let [handled, failed, quarantined] =
+            [handled, failed, quarantined].map(|total| total.load(Ordering::Relaxed));
+        Counts { handled, failed, quarantined, in_flight: self.in_flight.get() }
+    }
+
+    pub(crate) fn report_dropped(&self) {
+        self.reports_dropped.inc();
+    }
+
+    pub(crate) fn self_check(&self, ok: bool) {
+        self.self_check.set(ok.into());
     }
 
     /// An event was handled, in `took`, `age` after it happened.

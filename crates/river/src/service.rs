@@ -13,11 +13,16 @@ use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::hook::{self, Hook};
 use crate::metrics::Metrics;
+use crate::report::{Moment, Ping, Reporter};
 use crate::{Alarm, Context, Handler, Rapids};
 
 /// A service that drinks from a river: `chassis::run::<river::Service<Location>>("location")`.
 pub struct Service<H: Handler> {
-    consumer: Consumer<H>,
+    handler: Arc<H>,
+    listens_to: Arc<[Packet]>,
+    context: Context,
+    config: Config<H::Config>,
+    metrics: Metrics,
     hook: Hook,
     queue: Latch,
 }
@@ -33,13 +38,18 @@ impl<H: Handler> chassis::Service for Service<H> {
         let metrics = Metrics::register(kit.registry(), river.as_str(), &listens_to, H::EMITS)?;
         let stream = config.rapids.clone().unwrap_or_else(|| stage.rapids());
         let control = config.control.clone().unwrap_or_else(|| stage.control());
+        // The kit's own, unless the service hears everything anyway.
+        let ping = Ping::packet();
+        let covered = listens_to.iter().any(|packet| Topic::covers(packet.topic(), ping.topic()));
+        let own = (config.report.lifecycle && !covered).then_some(ping);
+        let hears: Vec<_> = listens_to.iter().cloned().chain(own).collect();
         let hook = Hook {
             kit: kit.clone(),
             river: river.clone(),
             control,
             commands: hook::commands(
                 &river,
-                if config.subscribe { &listens_to } else { &[] },
+                if config.subscribe { &hears } else { &[] },
                 if config.advertise { H::EMITS } else { &[] },
             ),
         };
@@ -53,16 +63,29 @@ impl<H: Handler> chassis::Service for Service<H> {
         let queue = kit.readiness().latch("river queue");
         let handler = H::build(std::mem::take(&mut config.handler), &context).await;
         let handler = Arc::new(handler.with_context(|| format!("building {}", kit.service()))?);
-        let consumer = Consumer { context, handler, listens_to, config, metrics };
-        Ok(Self { consumer, hook, queue })
+        Ok(Self { handler, listens_to, context, config, metrics, hook, queue })
     }
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { consumer, hook, queue } = self;
-        let Some(hooked) = hook.hook_in(&stop).await else { return Ok(()) };
-        consumer.context.alarm.hooked_in(&hooked.queue_url);
-        queue.release();
-        consumer.run(hooked, stop).await
+        let Self { handler, listens_to, context, config, metrics, hook, queue } = self;
+        let report = config.report;
+        let (reporter, publishing) =
+            Reporter::start(&context, &report, Arc::clone(&handler), metrics.clone());
+        reporter.moment(Moment::Up);
+        let ended = match hook.hook_in(&stop).await {
+            Some(hooked) => {
+                context.alarm.hooked_in(&hooked.queue_url);
+                queue.release();
+                let reporter = reporter.clone();
+                let consumer = Consumer { context, handler, listens_to, config, metrics, reporter };
+                consumer.run(hooked, stop).await
+            }
+            None => Ok(()),
+        };
+        reporter.moment(Moment::Down);
+        drop(reporter);
+        publishing.end().await;
+        ended
     }
 }
 

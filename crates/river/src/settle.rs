@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use event::packet::Problems;
 use quarantine::Reason;
 
 use crate::config::VISIBILITY_MOST;
@@ -40,11 +41,13 @@ pub(crate) struct Verdict {
     pub(crate) label: &'static str,
     /// What failed, to be logged; nothing went wrong where empty.
     pub(crate) failure: Option<String>,
+    /// What is wrong with the event, where it breaks the rules of the declaration.
+    pub(crate) problems: Option<Problems>,
 }
 
 impl Verdict {
     fn quiet(settlement: Settlement, label: &'static str) -> Self {
-        Self { settlement, label, failure: None }
+        Self { settlement, label, failure: None, problems: None }
     }
 
     pub(crate) fn quarantine(kind: &'static str, text: impl Into<String>) -> Self {
@@ -52,9 +55,23 @@ impl Verdict {
         Self::quiet(settlement, kind)
     }
 
+    /// Meant for the service, but not as it should be.
+    pub(crate) fn invalid(problems: Problems) -> Self {
+        let verdict = Self::quarantine("invalid", problems.to_string());
+        Self { problems: Some(problems), ..verdict }
+    }
+
     /// Meant for somebody else: let go.
     pub(crate) fn not_mine() -> Self {
         Self::quiet(Settlement::Delete, "ignored")
+    }
+
+    /// A ping, answered or not.
+    pub(crate) fn pong(result: Result<(), Failure>, receives: u32, limits: Limits) -> Self {
+        match result {
+            Ok(()) => Self::quiet(Settlement::Delete, "pong"),
+            Err(failure) => judge(Err(failure), receives, limits, fastrand::f64()),
+        }
     }
 
     pub(crate) fn lost() -> Self {
@@ -89,7 +106,7 @@ pub(crate) fn judge(
             }
             let pause = backoff(receives, limits.pause_max, random);
             let settlement = Settlement::Retry(pause);
-            Verdict { settlement, label: "failed", failure: Some(failure) }
+            Verdict { failure: Some(failure), ..Verdict::quiet(settlement, "failed") }
         }
     }
 }

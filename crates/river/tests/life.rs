@@ -25,7 +25,7 @@ async fn a_service_hooks_in_by_itself_and_is_ready_when_its_queue_is_there() {
     let actor = embed::<river::Service<Actor>>(kit, config, None, stop.clone()).await.unwrap();
     world::stream(&kinesis, "Control-dev").await;
     let mut commands = Vec::new();
-    while commands.len() < 2 {
+    while commands.len() < 3 {
         sleep(Duration::from_millis(100)).await;
         commands = world::records(&kinesis, "Control-dev").await;
     }
@@ -34,7 +34,8 @@ async fn a_service_hooks_in_by_itself_and_is_ready_when_its_queue_is_there() {
     let [packet] = <Actor as river::Handler>::listens_to().try_into().unwrap();
     let (river, topic) = ("actor".to_owned(), packet.topic().to_owned());
     let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
-    assert_eq!(commands, [subscribe, Command::Advertise { topic: "Played".into() }]);
+    let ping = Command::subscribe("actor", "system.Ping");
+    assert_eq!(commands, [subscribe, ping, Command::Advertise { topic: "Played".into() }]);
     assert_eq!(actor.readiness().missing(), ["river queue"]);
     world::queue(&sqs, "actor-dev").await;
     assert!(actor.readiness().ready().await);

@@ -38,8 +38,12 @@ impl World {
         }
         let queue = sqs.create_queue().queue_name("location-dev").send().await.unwrap();
         let kit = Kit::new("location", aws.sdk_config());
-        let config =
-            river::Config { subscribe: false, handler: config, ..river::Config::default() };
+        let config = river::Config {
+            subscribe: false,
+            report: river::Report::OFF,
+            handler: config,
+            ..river::Config::default()
+        };
         let stop = CancellationToken::new();
         let embedded = embed::<location::Service>(kit.clone(), config, None, stop).await.unwrap();
         assert!(embedded.readiness().ready().await);

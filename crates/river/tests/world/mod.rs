@@ -40,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) gate: Arc<Semaphore>,
     /// Whether the background work panics.
     pub(crate) spoiled: bool,
+    /// Whether the self-check fails.
+    pub(crate) ill: bool,
 }
 
 impl Default for Stage {
@@ -51,6 +53,7 @@ impl Default for Stage {
             answered: Arc::default(),
             gate,
             spoiled: false,
+            ill: false,
         }
     }
 }
@@ -115,6 +118,10 @@ impl Handler for Actor {
         Ok(Outcome::Answered((0..script.answers).map(answer).collect()))
     }
 
+    async fn self_check(&self) -> Result<(), String> {
+        if self.stage.ill { Err("the stage is on fire".to_owned()) } else { Ok(()) }
+    }
+
     async fn background(&self, stop: CancellationToken) {
         assert!(!self.stage.spoiled, "the set fell over");
         stop.cancelled().await;
@@ -149,7 +156,8 @@ impl World {
 
     pub(crate) fn config(&self) -> river::Config<Config> {
         let handler = Config { stage: self.stage.clone() };
-        river::Config { subscribe: false, handler, ..river::Config::default() }
+        let report = river::Report::OFF;
+        river::Config { subscribe: false, report, handler, ..river::Config::default() }
     }
 
     /// Starts the actor, and waits until it drinks from its river.

@@ -77,7 +77,11 @@ impl World {
     }
 
     pub(crate) async fn engine(&self) -> Engine {
-        let config = river::Config::<Config> { subscribe: false, ..river::Config::default() };
+        let config = river::Config::<Config> {
+            subscribe: false,
+            report: river::Report::OFF,
+            ..river::Config::default()
+        };
         let kit = Kit::new("offer-engine", self.aws.sdk_config());
         let stop = CancellationToken::new();
         let embedded = embed::<Service>(kit.clone(), config, None, stop.clone()).await.unwrap();
