@@ -16,9 +16,10 @@ When all is quiet again, everything that ever was on the rapids is read. It must
 The seed decides who is killed and when; the machine decides what they are doing then.
 """
 
-import argparse, atexit, base64, collections, http.client, json, os, random, signal, subprocess, sys, threading, time, uuid
+import argparse, atexit, base64, collections, concurrent.futures, datetime, http.client, json, os, random
+import signal, subprocess, sys, threading, time, uuid
 
-PATIENCE_S = 90
+PATIENCE_S = 120
 VIEWS_PER_S = 5
 GAP_S = (0.1, 1.1)  # Between two kills.
 SUBSCRIBED = {
@@ -30,7 +31,7 @@ SUBSCRIBED = {
 }
 # As short as may be, so that what a dead process held comes back within the run.
 SETTINGS = {name: {"RAPIDS_VISIBILITY": "3s", "RAPIDS_RETRY_PAUSE_MAX": "2s"} for name in SUBSCRIBED}
-SETTINGS["offer-engine"]["RAPIDS_WINDOW__LENGTH"] = "4s"  # About half of the offers are in time, then.
+SETTINGS["offer-engine"]["RAPIDS_WINDOW__LENGTH"] = "4s"  # Some offers are in time then, others late.
 SETTINGS |= {name: {"RAPIDS_FAILOVER": "1s"} for name in ("control-plane", "rapids-reader")}
 EXPECTED = {  # By view: how many events of a type, by their producers.
     ("CustomerSegmented", "segmentation"): 1,
@@ -58,6 +59,11 @@ def end_what_is_left():
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+# An exit, so that nothing is left behind. Ctrl-C is one already.
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def start(name, *words, **options):
@@ -144,9 +150,9 @@ def send_views(rng, views, stopped):
     while not stopped.wait(max(0, next_at - time.monotonic())):
         next_at += 1 / VIEWS_PER_S
         view = str(uuid.UUID(int=rng.getrandbits(128), version=4))
-        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         event = {"eventType": "ViewPage", "eventDomain": "web", "payload": {"name": "Sally"},
-                 "timestamp": f"{now}.000Z", "eventId": view}
+                 "timestamp": now, "eventId": view}
         data = base64.b64encode(json.dumps(event).encode()).decode()
         call("Kinesis_20131202.PutRecord", StreamName="Rapids-dev", PartitionKey=view, Data=data)
         views.append(view)
@@ -268,13 +274,13 @@ for river, topics in SUBSCRIBED.items():
     until(f"{river} is subscribed", lambda: set(topics) <= set(subscriptions(river)))
 
 views, stopped = [], threading.Event()
-sender = threading.Thread(target=send_views, args=(random.Random(arguments.seed), views, stopped))
-sender.start()
-try:
-    kills = kill_all(random.Random(arguments.seed))
-finally:
-    stopped.set()
-    sender.join()
+with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    sending = pool.submit(send_views, random.Random(arguments.seed), views, stopped)
+    try:
+        kills = kill_all(random.Random(arguments.seed))
+    finally:
+        stopped.set()
+    sending.result()
 print(f"{len(views)} views, {kills.total()} kills: {dict(kills)}, {time.monotonic() - began:.0f} s", flush=True)
 
 rapids = Rapids()

@@ -30,6 +30,11 @@ def end_what_is_left():
             process.wait()
 
 
+# An exit, so that nothing is left behind. Ctrl-C is one already.
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 def start(*command, **options):
     process = subprocess.Popen(command, **options)
     processes.append(process)
