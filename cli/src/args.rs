@@ -64,6 +64,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         shards: Shards,
     },
+    /// Compare ways: start, stop, list and report experiments
+    #[command(subcommand)]
+    Experiment(Experiment),
     /// Run an embedded AWS with all daemons on 127.0.0.1 until Ctrl-C
     Up(Up),
     /// Run the travel scenario in this process: Sally looks at a page, offers are made and chosen
@@ -72,6 +75,47 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+}
+
+/// What is done with experiments.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Experiment {
+    /// Assign conversations to arms from now on
+    #[command(after_help = "Example:\n  \
+        rapids experiment start ranking --arms control:90,bold:10 --on ViewPage --unit /payload/name \\\n      \
+        --rivers control=offer-engine,bold=offer-engine-bold")]
+    Start {
+        /// Its name, for ever: who is in which arm depends on it
+        name: String,
+        /// Arms and their weights, the control first: control:90,bold:10
+        #[arg(long, value_delimiter = ',', required = true, value_name = "ARM:WEIGHT")]
+        arms: Vec<String>,
+        /// Event types at which a conversation is assigned
+        #[arg(long, value_delimiter = ',', required = true, value_name = "EVENTS")]
+        on: Vec<String>,
+        /// Where in the event the unit is that keeps its arm; the conversation where nothing is there
+        #[arg(long, default_value = "/subject", value_name = "POINTER")]
+        unit: String,
+        /// Rivers of arms whose services make the difference: bold=offer-engine-bold
+        #[arg(long, value_delimiter = ',', value_name = "ARM=RIVER")]
+        rivers: Vec<String>,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Assign no more
+    Stop {
+        /// The experiment
+        name: String,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// List experiments and whether they run
+    List,
+    /// Results per arm, from the events that the rapids still hold
+    Report {
+        /// The experiment
+        name: String,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use event::experiment::InvalidExperiment;
 use event::names::InvalidName;
 
 /// Exit code of a refused command line (`EX_USAGE` of sysexits.h), the same as the daemons'.
@@ -55,6 +56,12 @@ impl From<anyhow::Error> for Failure {
 
 impl From<InvalidName> for Failure {
     fn from(refused: InvalidName) -> Self {
+        Self::Usage(refused.to_string())
+    }
+}
+
+impl From<InvalidExperiment> for Failure {
+    fn from(refused: InvalidExperiment) -> Self {
         Self::Usage(refused.to_string())
     }
 }

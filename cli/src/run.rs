@@ -27,6 +27,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             let session = Session::open(&options, output).await?;
             verbs::run(&session, verb).await
         }),
+        Some(Command::Experiment(experiment)) => runtime.block_on(async {
+            let session = Session::open(&options, output).await?;
+            verbs::experiment::run(&session, experiment).await
+        }),
         Some(Command::Bootstrap { shards }) => runtime.block_on(async {
             let session = Session::open(&options, output).await?;
             Ok(bootstrap::run(&session, shards.count).await?)

@@ -9,12 +9,14 @@ use std::time::Duration;
 use anyhow::bail;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::primitives::Blob;
+use event::Experiment;
 use event::control::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Resource, is_missing};
 use crate::failure::Result;
 use crate::session::Session;
+use crate::verbs::experiment;
 
 /// Time between two looks at the table: ten reads a second of one item.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -95,6 +97,9 @@ async fn look(session: &Session, command: &Command) -> anyhow::Result<Option<Row
             (stage.subscriptions_table(), topic, Some(river))
         }
         Command::Advertise { topic } => (stage.topics_table(), topic, None),
+        Command::StartExperiment(Experiment { name, .. }) | Command::StopExperiment { name } => {
+            return experiment::look(session, name).await;
+        }
     };
     let mut get = session.aws.dynamodb.get_item().table_name(&table).consistent_read(true);
     get = get.key("Topic", AttributeValue::S(topic.clone()));
@@ -115,6 +120,14 @@ fn progress(command: &Command, row: Option<&Row>) -> Progress {
         (Command::Unsubscribe { .. }, None) | (Command::Advertise { .. }, Some(_)) => {
             Progress::Applied
         }
+        (Command::StartExperiment(_), Some(_)) => match word("Status").map(String::as_str) {
+            Some("running") => Progress::Applied,
+            _ => Progress::Waiting,
+        },
+        (Command::StopExperiment { .. }, Some(_)) => match word("Status").map(String::as_str) {
+            Some("stopped") => Progress::Applied,
+            _ => Progress::Waiting,
+        },
         (_, None) | (Command::Unsubscribe { .. }, Some(_)) => Progress::Waiting,
         (Command::Subscribe { .. }, Some(_)) => match word("Status").map(String::as_str) {
             Some("active") => Progress::Applied,
@@ -137,6 +150,12 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
             (format!("unsubscribe {river} {topic}"), format!("rapids listsubs {river}"))
         }
         Command::Advertise { topic } => (format!("advertise {topic}"), "rapids topics".to_owned()),
+        Command::StartExperiment(Experiment { name, .. }) => {
+            (format!("experiment start {name}"), "rapids experiment list".to_owned())
+        }
+        Command::StopExperiment { name } => {
+            (format!("experiment stop {name}"), "rapids experiment list".to_owned())
+        }
     };
     let control = &session.names.control;
     match progress {

@@ -1,6 +1,7 @@
 //! The verbs of the original, one file for each way of talking to AWS.
 
 pub(crate) mod control;
+pub(crate) mod experiment;
 pub(crate) mod list;
 pub(crate) mod read;
 pub(crate) mod send;

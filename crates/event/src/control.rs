@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::names::{InvalidName, River, Stage, Topic};
+use crate::experiment::{Experiment, InvalidExperiment};
+use crate::names::{River, Stage, Topic};
 use crate::packet::Rule;
 
 /// A command as it travels: `{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}`.
@@ -26,6 +27,15 @@ pub enum Command {
         river: String,
         /// The event type.
         topic: String,
+    },
+    /// Assign conversations to the arms of an experiment from now on. One that runs under the same name keeps on.
+    #[serde(rename = "startExperiment")]
+    StartExperiment(Experiment),
+    /// Assign no more.
+    #[serde(rename = "stopExperiment")]
+    StopExperiment {
+        /// The experiment's name.
+        name: String,
     },
     /// List `topic` among those that others may subscribe to.
     Advertise {
@@ -56,6 +66,7 @@ impl Command {
         match self {
             Self::Subscribe { river, .. } | Self::Unsubscribe { river, .. } => river,
             Self::Advertise { topic } => topic,
+            Self::StartExperiment(Experiment { name, .. }) | Self::StopExperiment { name } => name,
         }
     }
 
@@ -66,14 +77,16 @@ impl Command {
             Self::Subscribe { .. } => "subscribe",
             Self::Unsubscribe { .. } => "unsubscribe",
             Self::Advertise { .. } => "advertise",
+            Self::StartExperiment(_) => "startExperiment",
+            Self::StopExperiment { .. } => "stopExperiment",
         }
     }
 
     /// Checks the names against what SQS, SNS and DynamoDB accept in `stage`.
     ///
     /// # Errors
-    /// The first name that would be refused, and why.
-    pub fn validate(&self, stage: &Stage) -> Result<(), InvalidName> {
+    /// The first name, or rule of an experiment, that would be refused, and why.
+    pub fn validate(&self, stage: &Stage) -> Result<(), InvalidExperiment> {
         match self {
             Self::Subscribe { river, topic, .. } | Self::Unsubscribe { river, topic } => {
                 River::parse(river, stage)?;
@@ -82,6 +95,8 @@ impl Command {
             Self::Advertise { topic } => {
                 Topic::parse(topic)?;
             }
+            Self::StartExperiment(experiment) => experiment.validate(stage)?,
+            Self::StopExperiment { .. } => {}
         }
         Ok(())
     }
@@ -89,7 +104,7 @@ impl Command {
     /// The command as JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Three strings: nothing here can fail to be written.
+        // Texts and numbers: nothing here can fail to be written.
         serde_json::to_string(self).unwrap_or_default()
     }
 }

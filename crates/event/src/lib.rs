@@ -8,6 +8,7 @@
 pub mod control;
 mod draft;
 mod event;
+pub mod experiment;
 pub mod filter;
 mod header;
 mod id;
@@ -16,6 +17,7 @@ pub mod packet;
 
 pub use draft::{Draft, MAX_HOPS, Origin};
 pub use event::{Event, Producer};
+pub use experiment::Experiment;
 pub use header::{Header, Malformed};
 pub use id::EventId;
 pub use packet::Packet;

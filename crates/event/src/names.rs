@@ -97,6 +97,12 @@ impl Stage {
         format!("Topics-{self}")
     }
 
+    /// Table of experiments: `Experiments-{stage}`.
+    #[must_use]
+    pub fn experiments_table(&self) -> String {
+        format!("Experiments-{self}")
+    }
+
     /// Lease table of a stream-reading application: `{application}-{stage}`.
     #[must_use]
     pub fn lease_table(&self, application: &str) -> String {

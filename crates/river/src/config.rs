@@ -42,6 +42,9 @@ pub struct Config<C: Default> {
     pub attempts_max: u32,
     /// What the service says about itself on the rapids.
     pub report: Report,
+    /// Time between two looks at the table of experiments.
+    #[serde(with = "chassis::duration")]
+    pub experiments_every: Duration,
     /// The handler's own settings.
     #[serde(flatten)]
     pub handler: C,
@@ -97,6 +100,7 @@ impl<C: Default> Default for Config<C> {
             retry_pause_max: Duration::from_secs(300),
             attempts_max: 20,
             report: Report::default(),
+            experiments_every: Duration::from_secs(5),
             handler: C::default(),
         }
     }
@@ -137,6 +141,9 @@ impl<C: Default + Validate> Validate for Config<C> {
         }
         if self.attempts_max == 0 {
             problems.report("attempts_max", "must be at least 1");
+        }
+        if self.experiments_every < HEARTBEAT_LEAST {
+            problems.report("experiments_every", "must be at least 1s");
         }
         if self.report.heartbeat < HEARTBEAT_LEAST {
             problems.report("report.heartbeat", "must be at least 1s");

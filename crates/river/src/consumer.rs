@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use event::Packet;
+use event::packet::ARM_ATTRIBUTE;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -15,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, warn};
 
-use crate::Context;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::delete;
@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::report::{Moment, Ping, Reporter};
 use crate::settle;
 use crate::visibility::Keeper;
+use crate::{Context, Experiments};
 
 /// The longest poll of SQS
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
@@ -47,6 +48,7 @@ pub(crate) struct Consumer<H: Handler> {
     pub(crate) config: Config<H::Config>,
     pub(crate) metrics: Metrics,
     pub(crate) reporter: Reporter,
+    pub(crate) experiments: Experiments,
 }
 
 /// The queue, as it is polled.
@@ -88,6 +90,8 @@ impl<H: Handler> Consumer<H> {
             handle_limit: self.config.handle_limit,
             clock: *kit.clock(),
             ping: Ping::of(&self.context),
+            river: river.to_string(),
+            experiments: self.experiments,
             reporter: reporter.clone(),
             metrics: self.metrics,
         });
@@ -188,6 +192,7 @@ impl Source {
             .max_number_of_messages(i32::try_from(BATCH_MAX).unwrap_or(i32::MAX))
             .wait_time_seconds(POLL_S)
             .visibility_timeout(visibility)
+            .message_attribute_names(ARM_ATTRIBUTE)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let reply = receive.send().await.map_err(|error| chassis::explain(&error))?;
         let messages = reply.messages.unwrap_or_default();

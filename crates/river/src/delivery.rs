@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::Experiments;
 use crate::dead_letters::DeadLetters;
 use crate::handler::{Failure, Handler, Outcome};
 use crate::held::Hold;
@@ -39,6 +40,8 @@ pub(crate) struct Courier<H> {
     pub(crate) handle_limit: Duration,
     pub(crate) clock: Clock,
     pub(crate) ping: Ping,
+    pub(crate) river: String,
+    pub(crate) experiments: Experiments,
     pub(crate) reporter: Reporter,
     pub(crate) metrics: Metrics,
 }
@@ -78,7 +81,11 @@ impl<H: Handler> Courier<H> {
     }
 
     async fn verdict(&self, event: &Event, message: &Message, hold: &Hold) -> Verdict {
-        let meant = packet::check(&self.listens_to, event);
+        let meant = if self.experiments.is_elsewhere(&self.river, event) {
+            packet::Verdict::NotMine
+        } else {
+            packet::check(&self.listens_to, event)
+        };
         if Ping::is_ping(event) {
             let answered = self.pong(event).await;
             if answered.is_err() || meant == packet::Verdict::NotMine {

@@ -7,6 +7,7 @@
 //! - `consumer` receives, `held` and `visibility` keep what was received, `delivery` takes one message from
 //!   receipt to settlement, `settle` decides how, `delete` and `dead_letters` act on it;
 //! - `rapids` publishes, `alarm` sends the service an event of its own after a while;
+//! - `experiments` knows which arms there are, and which events are another river's because of them;
 //! - `report` says on the rapids that the service lives, how it does and what it could not use, and answers pings.
 //!
 //! A message is deleted only after its answers are on the rapids and the handler has written down what it must
@@ -23,6 +24,7 @@ mod context;
 mod dead_letters;
 mod delete;
 mod delivery;
+mod experiments;
 mod gather;
 mod handler;
 mod held;
@@ -40,6 +42,7 @@ pub use alarm::{Alarm, NotRung};
 pub use config::{Config, NoConfig, Report};
 pub use context::Context;
 pub use event::{Draft, Event, Packet};
+pub use experiments::Experiments;
 pub use handler::{Failure, Handler, Outcome, payload};
 pub use rapids::{NotPublished, Rapids};
 pub use service::Service;

@@ -1,13 +1,17 @@
 //! A message as it lies in the queue.
 
 use aws_sdk_sqs::types::{Message as SqsMessage, MessageSystemAttributeName};
+use event::packet::ARM_ATTRIBUTE;
 use event::{Event, Malformed};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// A received message, before anyone has looked into it.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) body: String,
+    /// The attribute `arm`, where the message came raw: a list of texts, as JSON.
+    pub(crate) arms: Option<String>,
     /// How often SQS has handed it out, this time included.
     pub(crate) receives: u32,
 }
@@ -19,6 +23,8 @@ pub(crate) struct Message {
 struct Notification {
     r#type: String,
     message: String,
+    #[serde(default)]
+    message_attributes: Map<String, Value>,
 }
 
 impl Message {
@@ -26,24 +32,41 @@ impl Message {
     pub(crate) fn from_sqs(message: SqsMessage) -> Option<(Self, String)> {
         let count = MessageSystemAttributeName::ApproximateReceiveCount;
         let receives = message.attributes.as_ref().and_then(|all| all.get(&count)?.parse().ok());
+        let arms = message.message_attributes.as_ref().and_then(|all| all.get(ARM_ATTRIBUTE));
+        let arms = arms.and_then(|arms| arms.string_value.clone());
         let body = message.body.unwrap_or_default();
-        Some((Self { body, receives: receives.unwrap_or(1) }, message.receipt_handle?))
+        Some((Self { body, arms, receives: receives.unwrap_or(1) }, message.receipt_handle?))
     }
 
-    /// The event in it, whether it came raw or inside of a notification.
+    /// The event in it, whether it came raw or inside of a notification, with the arms that the reader gave it.
     ///
     /// # Errors
     /// Why it is not an event.
     pub(crate) fn event(&self) -> Result<Event, Malformed> {
         let refused = match Event::parse(self.body.as_bytes()) {
-            Ok(event) => return Ok(event),
+            Ok(event) => return Ok(assigned(event, self.arms.as_deref())),
             Err(refused) => refused,
         };
         match serde_json::from_str::<Notification>(&self.body) {
-            Ok(outer) if outer.r#type == "Notification" => Event::parse(outer.message.as_bytes()),
+            Ok(outer) if outer.r#type == "Notification" => {
+                let arms = outer.message_attributes.get(ARM_ATTRIBUTE);
+                let arms = arms.and_then(|arms| arms["Value"].as_str());
+                Ok(assigned(Event::parse(outer.message.as_bytes())?, arms))
+            }
             _ => Err(refused),
         }
     }
+}
+
+/// Each arm is `experiment:arm`; what the event itself says counts more.
+fn assigned(mut event: Event, arms: Option<&str>) -> Event {
+    let arms = arms.and_then(|arms| serde_json::from_str::<Vec<String>>(arms).ok());
+    for arm in arms.unwrap_or_default() {
+        if let Some((experiment, arm)) = arm.split_once(':') {
+            event.experiments.entry(experiment.to_owned()).or_insert_with(|| arm.to_owned());
+        }
+    }
+    event
 }
 
 #[cfg(test)]
@@ -53,7 +76,7 @@ mod tests {
     const SALLY: &str = r#"{"eventType":"ViewPage","eventDomain":"TheSource","payload":{"name":"Sally"},"timestamp":"2019-05-11T23:14:31.550Z","eventId":"7dcf"}"#;
 
     fn event(body: impl Into<String>) -> Result<Event, Malformed> {
-        Message { body: body.into(), receives: 1 }.event()
+        Message { body: body.into(), arms: None, receives: 1 }.event()
     }
 
     #[test]
@@ -61,6 +84,21 @@ mod tests {
         let raw = event(SALLY).unwrap();
         let notification = serde_json::json!({"Type": "Notification", "Message": SALLY});
         assert_eq!(event(notification.to_string()).unwrap(), raw);
+    }
+
+    #[test]
+    fn the_arms_beside_an_event_are_read_and_those_in_it_count_more() {
+        let arms = r#"["ranking:bold","colour:red","odd"]"#;
+        let body = SALLY.replacen('{', r#"{"experiments":{"colour":"blue"},"#, 1);
+        let raw = Message { body: body.clone(), arms: Some(arms.into()), receives: 1 };
+        let attributes = serde_json::json!({"arm": {"Type": "String.Array", "Value": arms}});
+        let notification = serde_json::json!({
+            "Type": "Notification", "Message": body, "MessageAttributes": attributes,
+        });
+        for event in [raw.event().unwrap(), event(notification.to_string()).unwrap()] {
+            let arms = event.experiments.iter().map(|(name, arm)| format!("{name}:{arm}"));
+            assert_eq!(arms.collect::<Vec<_>>(), ["colour:blue", "ranking:bold"]);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::consumer::Consumer;
 use crate::hook::{self, Hook};
 use crate::metrics::Metrics;
 use crate::report::{Moment, Ping, Reporter};
-use crate::{Alarm, Context, Handler, Rapids};
+use crate::{Alarm, Context, Experiments, Handler, Rapids};
 
 /// A service that drinks from a river: `chassis::run::<river::Service<Location>>("location")`.
 pub struct Service<H: Handler> {
@@ -76,8 +76,19 @@ impl<H: Handler> chassis::Service for Service<H> {
             Some(hooked) => {
                 context.alarm.hooked_in(&hooked.queue_url);
                 queue.release();
-                let reporter = reporter.clone();
-                let consumer = Consumer { context, handler, listens_to, config, metrics, reporter };
+                let (reporter, every) = (reporter.clone(), config.experiments_every);
+                let (dynamodb, watching) = (context.kit.dynamodb(), stop.child_token());
+                let experiments =
+                    Experiments::watch(dynamodb, &context.stage, every, watching).await;
+                let consumer = Consumer {
+                    context,
+                    handler,
+                    listens_to,
+                    config,
+                    metrics,
+                    reporter,
+                    experiments,
+                };
                 consumer.run(hooked, stop).await
             }
             None => Ok(()),

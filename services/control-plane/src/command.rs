@@ -1,6 +1,7 @@
 //! From the bytes of a record to a command that can be carried out.
 
 use event::control;
+use event::experiment::{Experiment, InvalidExperiment};
 use event::names::{InvalidName, River, Stage, Topic};
 use event::packet::Rule;
 use serde::Deserialize;
@@ -14,17 +15,27 @@ pub(crate) enum Command {
     Unsubscribe { river: River, topic: Topic },
     /// List the topic.
     Advertise { topic: Topic },
+    /// Assign conversations to arms.
+    StartExperiment(Experiment),
+    /// Assign no more.
+    StopExperiment { name: String },
 }
+
+/// The words that commands begin with.
+const COMMANDS: [&str; 5] =
+    ["subscribe", "unsubscribe", "advertise", "startExperiment", "stopExperiment"];
 
 /// Why a record is no command that could be carried out, however often it is tried.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error("not a command: {0}")]
     Malformed(serde_json::Error),
-    #[error("unknown command {0:?}: there are subscribe, unsubscribe and advertise")]
+    #[error("unknown command {0:?}: there are {known}", known = COMMANDS.join(", "))]
     Unknown(String),
     #[error(transparent)]
     Name(#[from] InvalidName),
+    #[error(transparent)]
+    Experiment(#[from] InvalidExperiment),
 }
 
 /// What every command has, whatever its arguments.
@@ -37,7 +48,7 @@ impl Command {
     /// Reads a record of the control stream of `stage`.
     pub(crate) fn read(bytes: &[u8], stage: &Stage) -> Result<Self, Unreadable> {
         let Named { command } = serde_json::from_slice(bytes).map_err(Unreadable::Malformed)?;
-        if !["subscribe", "unsubscribe", "advertise"].contains(&command.as_str()) {
+        if !COMMANDS.contains(&command.as_str()) {
             return Err(Unreadable::Unknown(command));
         }
         let read = control::Command::parse(bytes).map_err(Unreadable::Malformed)?;
@@ -54,6 +65,11 @@ impl Command {
             control::Command::Advertise { topic } => {
                 Self::Advertise { topic: Topic::parse(&topic)? }
             }
+            control::Command::StartExperiment(experiment) => {
+                experiment.validate(stage)?;
+                Self::StartExperiment(experiment)
+            }
+            control::Command::StopExperiment { name } => Self::StopExperiment { name },
         })
     }
 
@@ -63,6 +79,8 @@ impl Command {
             Self::Subscribe { .. } => "subscribe",
             Self::Unsubscribe { .. } => "unsubscribe",
             Self::Advertise { .. } => "advertise",
+            Self::StartExperiment(_) => "startExperiment",
+            Self::StopExperiment { .. } => "stopExperiment",
         }
     }
 
@@ -70,16 +88,17 @@ impl Command {
     pub(crate) fn river(&self) -> Option<&River> {
         match self {
             Self::Subscribe { river, .. } | Self::Unsubscribe { river, .. } => Some(river),
-            Self::Advertise { .. } => None,
+            _ => None,
         }
     }
 
-    /// Its topic.
-    pub(crate) fn topic(&self) -> &Topic {
+    /// Its topic, or its experiment.
+    pub(crate) fn subject(&self) -> &str {
         match self {
             Self::Subscribe { topic, .. }
             | Self::Unsubscribe { topic, .. }
-            | Self::Advertise { topic } => topic,
+            | Self::Advertise { topic } => topic.as_str(),
+            Self::StartExperiment(Experiment { name, .. }) | Self::StopExperiment { name } => name,
         }
     }
 }
@@ -90,7 +109,8 @@ impl Unreadable {
         match self {
             Self::Malformed(_) => "malformed",
             Self::Unknown(_) => "unknown_command",
-            Self::Name(_) => "refused_name",
+            Self::Name(_) | Self::Experiment(InvalidExperiment::Name(_)) => "refused_name",
+            Self::Experiment(_) => "refused_experiment",
         }
     }
 }
@@ -140,7 +160,7 @@ mod tests {
         let said = read(r#"{"command":"drop"}"#).unwrap_err().to_string();
         assert_eq!(
             said,
-            "unknown command \"drop\": there are subscribe, unsubscribe and advertise"
+            "unknown command \"drop\": there are subscribe, unsubscribe, advertise, startExperiment, stopExperiment"
         );
     }
 

@@ -59,9 +59,9 @@ impl Service for ControlPlane {
 pub async fn ensure_tables(
     dynamodb: aws_sdk_dynamodb::Client,
     stage: &Stage,
-) -> anyhow::Result<[String; 2]> {
+) -> anyhow::Result<[String; 3]> {
     Tables::new(dynamodb, stage).ensure(None).await?;
-    Ok([stage.subscriptions_table(), stage.topics_table()])
+    Ok([stage.subscriptions_table(), stage.topics_table(), stage.experiments_table()])
 }
 
 /// All that the commands of a stage are carried out with; its tables and its quarantine are there afterwards.
@@ -82,6 +82,7 @@ pub(crate) async fn handler(config: &Config, stage: &Stage, kit: &Kit) -> anyhow
             blueprint: Blueprint::new(config, arns),
             hands,
             clock: *kit.clock(),
+            stage: stage.clone(),
         },
         quarantine,
         metrics: Metrics::register(kit.registry())?,

@@ -48,9 +48,9 @@ impl Handler {
         match applied {
             Ok(steps) => {
                 self.metrics.settled(kind, Outcome::Applied);
-                let (river, topic) =
-                    (command.river().map(tracing::field::display), command.topic());
-                info!(command = kind, river, %topic, steps, "carried out a command");
+                let (river, subject) =
+                    (command.river().map(tracing::field::display), command.subject());
+                info!(command = kind, river, subject, steps, "carried out a command");
                 Ok(())
             }
             Err(error) if error.is_refusal() => {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::policy::Topics;
 use crate::queue::{self, Attributes, Queue};
 use crate::subscription::{self, FILTER_POLICY, FILTER_VALUES_MAX, Subscription};
-use crate::tables::Status;
+use crate::tables::{Status, Wanted};
 
 /// A river's row in the table, and what AWS has of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,16 @@ pub(crate) struct View {
     pub(crate) queue: Option<Queue>,
     pub(crate) dead_letter_queue: Option<Queue>,
     pub(crate) subscription: Option<Subscription>,
+}
+
+impl View {
+    /// Whether the same topics with the same filters were wanted when it was seen.
+    pub(crate) fn is_about(&self, wanted: &BTreeMap<Topic, Wanted>) -> bool {
+        let same = |(topic, wanted): (&Topic, &Wanted)| {
+            self.topics.contains_key(topic) && self.filters.get(topic) == Some(&wanted.filter)
+        };
+        self.topics.len() == wanted.len() && wanted.iter().all(same)
+    }
 }
 
 /// One step. Each can be done twice.

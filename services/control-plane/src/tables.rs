@@ -4,6 +4,7 @@
 //! `StatusAt` and `Reason` are ours.
 
 mod ensure;
+mod experiments;
 
 use std::collections::BTreeMap;
 
@@ -67,9 +68,10 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// What a row says. Rules that this version does not know are not checked by SNS: services check them anyway.
-    fn of(topic: &Topic, row: &BTreeMap<&str, &str>) -> Self {
+    fn of(topic: &Topic, row: &BTreeMap<&str, &str>, of_arms: &[Rule]) -> Self {
         let rules = row.get(RULES).and_then(|rules| serde_json::from_str(rules).ok());
-        let packet = Packet::with_rules(topic.as_str(), rules.unwrap_or_default());
+        let rules: Vec<Rule> = rules.unwrap_or_default();
+        let packet = Packet::with_rules(topic.as_str(), [of_arms, &rules].concat());
         Self { status: Status::of(row), filter: packet.filter() }
     }
 }
@@ -80,16 +82,18 @@ pub(crate) struct Tables {
     dynamodb: Client,
     subscriptions: String,
     topics: String,
+    experiments: String,
 }
 
 impl Tables {
     pub(crate) fn new(dynamodb: Client, stage: &Stage) -> Self {
         let (subscriptions, topics) = (stage.subscriptions_table(), stage.topics_table());
-        Self { dynamodb, subscriptions, topics }
+        let experiments = stage.experiments_table();
+        Self { dynamodb, subscriptions, topics, experiments }
     }
 
-    /// The topics of a river.
-    pub(crate) async fn topics_of(&self, river: &River) -> Result<BTreeMap<Topic, Wanted>, Error> {
+    /// The topics of a river, and what SNS is to check of each, because of its service and of experiments.
+    pub(crate) async fn wanted(&self, river: &River) -> Result<BTreeMap<Topic, Wanted>, Error> {
         let query = self
             .dynamodb
             .query()
@@ -98,6 +102,7 @@ impl Tables {
             .key_condition_expression("#subscriber = :river")
             .expression_attribute_names("#subscriber", SUBSCRIBER)
             .expression_attribute_values(":river", text(river.as_str()));
+        let of_arms = self.rules_for(river).await?;
         let mut topics = BTreeMap::new();
         let mut rows = query.into_paginator().items().send();
         while let Some(row) = rows.next().await {
@@ -108,7 +113,7 @@ impl Tables {
                 .collect();
             // A name that was put there by other hands and that SNS would refuse cannot be helped here.
             if let Some(Ok(topic)) = words.get(TOPIC).map(|name| Topic::parse(name)) {
-                let wanted = Wanted::of(&topic, &words);
+                let wanted = Wanted::of(&topic, &words, &of_arms);
                 topics.insert(topic, wanted);
             }
         }

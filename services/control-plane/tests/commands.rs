@@ -109,6 +109,46 @@ async fn what_a_service_declares_is_checked_by_sns_as_far_as_sns_can() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_experiment_moves_filters_while_it_runs_and_puts_them_back() {
+    let world = World::start().await;
+    for river in ["engine", "engine-bold"] {
+        world.command("subscribe", river, "ViewPage").await;
+    }
+    let arm = |name: &str, river: &str| json!({ "name": name, "weight": 50, "river": river });
+    let experiment = json!({
+        "name": "ranking", "on": ["ViewPage"], "unit": "/payload/name",
+        "arms": [arm("control", "engine"), arm("bold", "engine-bold")],
+    });
+    let start = json!({ "command": "startExperiment", "commandArgs": experiment });
+    world.put(start.to_string()).await;
+    world.settled().await;
+    let filter = async |river: &str| {
+        let endpoint = QUEUE_ARN.replace("r1-dev", &format!("{river}-dev"));
+        let all = world.subscriptions().await;
+        let of_river = all.iter().find(|subscription| subscription["Endpoint"] == endpoint);
+        parsed(&of_river.unwrap()["FilterPolicy"])
+    };
+    let others = json!([{ "anything-but": ["ranking:bold"] }, { "exists": false }]);
+    assert_eq!(filter("engine").await, json!({ "event_type": ["ViewPage"], "arm": others }));
+    let bold = json!({ "event_type": ["ViewPage"], "arm": ["ranking:bold"] });
+    assert_eq!(filter("engine-bold").await, bold);
+    // Under its name nothing else can run; the same again is no other.
+    world.put(start.to_string()).await;
+    let other = start.to_string().replace("50", "60");
+    world.put(other.clone()).await;
+    world.settled().await;
+    let refused = world.receive("Control-dev-dlq").await;
+    assert_eq!(refused.len(), 1);
+    assert!(attribute(&refused[0], "reason").contains("stop that first"));
+    let stop = json!({ "command": "stopExperiment", "commandArgs": { "name": "ranking" } });
+    world.put(stop.to_string()).await;
+    world.settled().await;
+    assert_eq!(filter("engine").await, json!({ "event_type": ["ViewPage"] }));
+    assert_eq!(filter("engine-bold").await, bold);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subscription_repeated_changes_nothing() {
     let world = World::start().await;
     world.command("subscribe", "r1", "ViewPage").await;

@@ -1,9 +1,10 @@
 //! What becomes of the records of a batch.
 
-use event::{Header, Malformed};
+use event::{Event, Header, Malformed};
 use futures_util::{StreamExt as _, stream};
 use kcl::{Batch, Failure, PartitionKey, Position, Processor, Record};
 use quarantine::{Quarantine, Reason};
+use river::Experiments;
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
@@ -18,6 +19,7 @@ const REQUESTS_MAX: usize = 8;
 pub(crate) struct Carrier {
     pub(crate) publisher: Publisher,
     pub(crate) quarantine: Quarantine,
+    pub(crate) experiments: Experiments,
     pub(crate) metrics: Metrics,
 }
 
@@ -38,7 +40,7 @@ struct Left {
 
 impl Processor for Carrier {
     async fn process(&self, batch: &Batch) -> Result<(), Failure> {
-        let mut sorted = sort(&batch.records);
+        let mut sorted = sort(&batch.records, &self.experiments);
         let (refused, mut left) = self.publish(&sorted).await;
         self.metrics.published(sorted.headers.len() - refused.len() - left.positions.len());
         sorted.unfit.extend(refused);
@@ -123,10 +125,18 @@ impl Carrier {
     }
 }
 
-fn sort(records: &[Record]) -> Sorted<'_> {
+/// The header of a record, with the arms that experiments give its event. What is no whole event gets none.
+fn header<'a>(record: &'a Record, experiments: &Experiments) -> Result<Header<'a>, Malformed> {
+    let mut header = Header::parse(&record.data)?;
+    let arms = experiments.assign(&header.event_type, || Event::parse(&record.data).ok());
+    header.experiments.extend(arms.into_iter().map(|(name, arm)| (name.into(), arm.into())));
+    Ok(header)
+}
+
+fn sort<'a>(records: &'a [Record], experiments: &Experiments) -> Sorted<'a> {
     let mut sorted = Sorted::default();
     for record in records {
-        match Header::parse(&record.data) {
+        match header(record, experiments) {
             Ok(header) if pack::size(&header) > pack::BYTES_MAX => {
                 let size = pack::size(&header);
                 let text =

@@ -41,6 +41,9 @@ pub struct Config {
     pub read_interval: Duration,
     /// Most bytes of records that the process holds at once.
     pub bytes_in_flight_max: usize,
+    /// Time between two looks at the table of experiments.
+    #[serde(with = "chassis::duration")]
+    pub experiments_every: Duration,
 }
 
 impl Default for Config {
@@ -58,6 +61,7 @@ impl Default for Config {
             failover: kcl.failover,
             read_interval: kcl.read_interval,
             bytes_in_flight_max: kcl.bytes_in_flight_max,
+            experiments_every: Duration::from_secs(5),
         }
     }
 }
@@ -93,6 +97,9 @@ impl Validate for Config {
         if self.read_interval < Duration::from_millis(200) {
             problems
                 .report("read_interval", "must be at least 200ms: a shard allows 5 reads a second");
+        }
+        if self.experiments_every < Duration::from_secs(1) {
+            problems.report("experiments_every", "must be at least 1s");
         }
         if self.bytes_in_flight_max < BYTES_IN_FLIGHT_LEAST {
             problems.report(
@@ -172,6 +179,7 @@ mod tests {
             failover: Duration::from_millis(10),
             read_interval: Duration::ZERO,
             bytes_in_flight_max: 1,
+            experiments_every: Duration::ZERO,
             ..Config::default()
         };
         let problems = Problems::of(&config).to_string();

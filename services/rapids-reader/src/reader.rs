@@ -5,7 +5,8 @@ use chassis::{Kit, Latch, Service};
 use event::names::Stage;
 use kcl::Consumer;
 use quarantine::Quarantine;
-use tokio_util::sync::CancellationToken;
+use river::Experiments;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::carrier::Carrier;
 use crate::config::Config;
@@ -15,6 +16,8 @@ use crate::publish::Publisher;
 /// One of the processes that share the shards of the rapids.
 pub struct RapidsReader {
     consumer: Consumer<Carrier>,
+    /// Ends what looks for experiments.
+    watching: DropGuard,
     first_look: Latch,
 }
 
@@ -25,6 +28,9 @@ impl Service for RapidsReader {
         let stage = Stage::parse(&config.stage)?;
         let settings = config.kcl(&stage, kit.instance());
         let metrics = Metrics::register(kit.registry())?;
+        let watching = CancellationToken::new();
+        let every = config.experiments_every;
+        let experiments = Experiments::watch(kit.dynamodb(), &stage, every, watching.clone()).await;
         let carrier = Carrier {
             publisher: Publisher {
                 topic_arn: topic_arn(&config, &stage, &kit.sns()).await?,
@@ -32,6 +38,7 @@ impl Service for RapidsReader {
                 metrics: metrics.clone(),
             },
             quarantine: Quarantine::open(kit.sqs(), &stage.rapids_quarantine(), None).await?,
+            experiments,
             metrics: metrics.clone(),
         };
         let first_look = kit.readiness().latch("first look at the leases");
@@ -40,11 +47,11 @@ impl Service for RapidsReader {
         let consumer = consumer
             .with_context(|| format!("cannot read {stream} (`rapids bootstrap` makes it)"))?;
         let consumer = consumer.with_metrics(chassis::consumer_metrics(kit.registry())?);
-        Ok(Self { consumer, first_look })
+        Ok(Self { consumer, watching: watching.drop_guard(), first_look })
     }
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { consumer, first_look } = self;
+        let Self { consumer, watching: _watching, first_look } = self;
         let mut status = consumer.status();
         let ready = async move {
             status.wait_for(|status| status.looks > 0).await.ok(); // Fails once the consumer is gone.

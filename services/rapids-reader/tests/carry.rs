@@ -56,6 +56,33 @@ async fn every_event_arrives_byte_for_byte_with_its_type_as_attribute() {
 }
 
 #[tokio::test]
+async fn an_experiment_gives_events_an_arm_beside_them_and_leaves_their_bytes_alone() {
+    let world = world().await;
+    let arms = r#"[{"name":"control","weight":0},{"name":"bold","weight":1}]"#;
+    let definition =
+        format!(r#"{{"name":"ranking","on":["View*"],"unit":"/payload/name","arms":{arms}}}"#);
+    world.experiment("ranking", &definition).await;
+    let reader = Reader::start(&world).await;
+    let view = r#"{"eventType":"ViewPage","timestamp":"2026-11-23T10:00:00Z","eventId":"1"}"#;
+    let assigned = view.replacen('{', r#"{"experiments":{"ranking":"control"},"#, 1);
+    let other = view.replace("ViewPage", "Purchase");
+    let foreign = r#"{"eventType":"ViewPage"}"#.to_owned();
+    for event in [&view.to_owned(), &assigned, &other, &foreign] {
+        world.put_bytes(event.as_bytes()).await;
+    }
+    let messages = world.take(&world.river, |taken| taken.len() == 4).await;
+    let arm = |body: &str| {
+        let message = messages.iter().find(|message| message.body() == Some(body)).unwrap();
+        attribute(message, "arm")
+    };
+    assert_eq!(arm(view), r#"["ranking:bold"]"#);
+    assert_eq!(arm(&assigned), r#"["ranking:control"]"#);
+    assert_eq!(arm(&other), "");
+    assert_eq!(arm(&foreign), "", "what is no whole event is carried without an arm");
+    reader.stop().await;
+}
+
+#[tokio::test]
 async fn bad_records_are_quarantined_with_reason_and_bytes_and_block_nothing() {
     let world = world().await;
     let reader = Reader::start(&world).await;

@@ -50,8 +50,7 @@ pub fn arm(experiment: &str, arm: &str) -> String {
     format!("{experiment}:{arm}")
 }
 
-/// Conditions on an attribute with a list of texts, those of one experiment beginning with `prefix`. A list without any
-/// of them cannot be asked for: another element would do.
+/// Conditions on an attribute with a list of texts, those of one experiment beginning with `prefix`.
 fn of_arms(
     check: &Check,
     prefix: &str,
@@ -63,6 +62,10 @@ fn of_arms(
         Check::DemandAny { values } => values.iter().map(text).collect(),
         Check::DemandPrefix { prefix: wanted } => {
             Some(vec![json!({"prefix": format!("{prefix}{wanted}")})])
+        }
+        // Of a list, another element would do: that lets more through, and no less.
+        Check::RejectValue { value } => {
+            Some(vec![json!({"anything-but": [text(value)?]}), json!({"exists": false})])
         }
         _ => None,
     }

@@ -163,6 +163,8 @@ fn sns_lets_through_all_that_is_mine_and_stops_what_it_can() {
         (view().demand_any("/experiments/ranking", ["bold", "shy"]), true),
         (view().demand_key("/experiments/ranking"), true),
         (view().demand_key("/experiments/other"), false),
+        (view().reject_value("/experiments/ranking", "bold"), false),
+        (view().reject_value("/experiments/ranking", "control"), true),
     ];
     let sally = event(json!({"name": "Sally"}));
     for (packet, passes) in filters {
@@ -177,7 +179,7 @@ fn sns_lets_through_all_that_is_mine_and_stops_what_it_can() {
         view().demand_value("name", "Sally"),
         view().demand_value("/eventDomain", "web"),
         view().require_value("/synthetic", true),
-        view().reject_value("/experiments/ranking", "bold"),
+        view().reject_key("/experiments/ranking"),
     ] {
         assert_eq!(kept.filter(), AttributeFilter::default(), "{kept:?}");
     }

@@ -240,7 +240,10 @@ impl Transition {
             }
             Self::Pin(_) => current.initial_at.is_some(),
             _ => {
-                current.counter == after.counter
+                // The hand-over of a lease that was asked for leaves all but this as our own taking of it would.
+                let taken = matches!(self, Self::Take { .. });
+                (!taken || current.owner_switches == after.owner_switches)
+                    && current.counter == after.counter
                     && current.holder() == after.holder()
                     && current.checkpoint == after.checkpoint
             }

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
 use tokio::time::sleep;
 use tracing::info;
 
+use super::experiments::EXPERIMENT;
 use super::{BY_TOPIC, SUBSCRIBER, TOPIC, Tables};
 use crate::error::Error;
 
@@ -24,6 +25,12 @@ impl Tables {
     pub(crate) async fn ensure(&self, kms_key: Option<&str>) -> Result<(), Error> {
         self.ensure_one(&self.topics, kms_key, &|create| {
             create.attribute_definitions(string(TOPIC)).key_schema(key(TOPIC, KeyType::Hash))
+        })
+        .await?;
+        self.ensure_one(&self.experiments, kms_key, &|create| {
+            create
+                .attribute_definitions(string(EXPERIMENT))
+                .key_schema(key(EXPERIMENT, KeyType::Hash))
         })
         .await?;
         self.ensure_one(&self.subscriptions, kms_key, &|create| {

@@ -89,7 +89,7 @@ async fn a_row_of_the_original_has_no_status_and_is_worked_on() {
     let world = World::new().await;
     let put = world.tables.dynamodb.put_item().table_name("Subscriptions-dev");
     put.item(SUBSCRIBER, text("r1")).item(TOPIC, text("ViewPage")).send().await.unwrap();
-    let topics = world.tables.topics_of(&world.river).await.unwrap();
+    let topics = world.tables.wanted(&world.river).await.unwrap();
     let wanted = Wanted { status: Status::Pending, filter: AttributeFilter::default() };
     assert_eq!(topics, BTreeMap::from([(world.topic.clone(), wanted)]));
     world.activate(0).await;
@@ -107,7 +107,7 @@ async fn other_rules_make_a_topic_pending_again_and_the_same_do_not() {
     world.activate(0).await;
     want(packet.rules(), LATER).await;
     assert_eq!(world.row().await, row("pending", AFTER, ""));
-    let topics = world.tables.topics_of(&world.river).await.unwrap();
+    let topics = world.tables.wanted(&world.river).await.unwrap();
     assert_eq!(topics[&world.topic].filter, packet.filter());
     world.activate(0).await;
     want(packet.rules(), LATER).await;

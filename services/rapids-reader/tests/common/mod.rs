@@ -4,6 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
@@ -54,6 +58,21 @@ impl World {
             let put = put.set_records(Some(records.collect())).send().await.unwrap();
             assert_eq!(put.failed_record_count, Some(0));
         }
+    }
+
+    /// Has an experiment run, as the control plane would.
+    pub(crate) async fn experiment(&self, name: &str, definition: &str) {
+        let key = "Experiment";
+        let attribute = AttributeDefinition::builder().attribute_name(key);
+        let attribute = attribute.attribute_type(ScalarAttributeType::S).build().unwrap();
+        let element = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash);
+        let create = self.dynamodb.create_table().table_name("Experiments-dev");
+        let create = create.attribute_definitions(attribute).key_schema(element.build().unwrap());
+        create.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let put = self.dynamodb.put_item().table_name("Experiments-dev").item(key, text(name));
+        let put = put.item("Definition", text(definition)).item("Status", text("running"));
+        put.send().await.unwrap();
     }
 
     pub(crate) async fn put_bytes(&self, bytes: &[u8]) {

@@ -155,3 +155,10 @@ fn a_wish_that_is_taken_back_leaves_the_lease_as_it_was() {
     assert_eq!(Transition::Withdraw.apply(&asked()), lease());
     assert!(Transition::Withdraw.has_happened(&asked(), &lease()));
 }
+
+#[test]
+fn a_hand_over_is_not_taken_for_our_own_taking_of_the_lease() {
+    let next = asked().owner.unwrap();
+    let handed_over = Transition::HandOver.apply(&asked());
+    assert!(!Transition::Take { worker: next }.has_happened(&asked(), &handed_over));
+}
