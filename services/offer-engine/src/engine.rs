@@ -24,6 +24,11 @@ const WINDOW_DUE: &str = "WindowDue";
 /// The durable timer comes this long after the window is due, when the quick one should be done.
 const LATER: Duration = Duration::from_secs(1);
 
+/// How long a timer without a window is kept: an opener that stood still between the two may open yet, until its event
+/// is with another process, which sets a timer of its own. That is after the visibility timeout, 30 s by default.
+const OPENS_WITHIN: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Collects offers, and selects among them.
 pub struct OfferEngine {
     windows: Windows<Offer>,
@@ -121,7 +126,12 @@ impl OfferEngine {
     async fn due(&self, event: &Event) -> Result<Outcome, Failure> {
         let Due { slot } = river::payload(event)?;
         let id = WindowId { correlation: event.correlation().clone(), name: slot };
-        self.close(&id).await
+        match self.close(&id).await? {
+            Outcome::Ignored if left((self.time)(), event.timestamp) < OPENS_WITHIN => {
+                Ok(Outcome::RetryAfter(LOOK_AGAIN))
+            }
+            outcome => Ok(outcome),
+        }
     }
 
     /// Opens a window because of `cause`: timers first, for a window without one would stay open for ever.
@@ -148,7 +158,7 @@ impl OfferEngine {
             Event { timestamp: frozen.closed_at, ..selection }
         };
         match self.windows.close(id, choose).await? {
-            // The opener died between alarm and window; its event comes again, and brings a new alarm.
+            // The opener has not opened as yet, or died before: then its event brings a new alarm.
             Closing::NoWindow => Ok(Outcome::Ignored),
             Closing::NotYet { due } => Ok(Outcome::RetryAfter(left(due, (self.time)()))),
             Closing::Sent => Ok(Outcome::Duplicate),

@@ -175,3 +175,18 @@ async fn an_offer_that_cannot_be_ranked_is_quarantined() {
     assert_eq!(letters.len(), 1);
     assert_eq!(Event::parse(letters[0].body().unwrap_or_default().as_bytes()), Ok(offer));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_opens_after_its_timer_has_come_is_closed_by_another_process() {
+    let world = World::new().await;
+    let slow = Fault::on(Service::DynamoDb, "PutItem").matching("OPEN").times(1);
+    world.aws.faults().add(slow.delay(Duration::from_secs(20)));
+    let first = world.engine().await;
+    world.send(&world.view()).await;
+    sleep(Duration::from_millis(20_500)).await;
+    first.stop().await;
+    assert_eq!(world.published().await.len(), 0);
+    let _second = world.engine().await;
+    let selection = world.selection().await;
+    assert_eq!(selection.payload["result"], "none");
+}

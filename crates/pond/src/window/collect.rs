@@ -62,7 +62,7 @@ impl<S: Serialize + DeserializeOwned> Windows<S> {
 
 /// What the reasons for a cancelled collection say: the first is of the solution, the second of the window. None
 /// when it was something else than the two conditions or a conflict.
-fn refused(reasons: &[CancellationReason]) -> Option<Attempt> {
+pub(super) fn refused(reasons: &[CancellationReason]) -> Option<Attempt> {
     let [solution, window] = reasons else { return None };
     let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
     if failed(solution) {

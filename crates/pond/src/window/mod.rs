@@ -4,7 +4,8 @@
 //! step and may die after it:
 //!
 //! - **open**: put the window if there is none. Its opener must have made sure before that somebody will close
-//!   it, with a timer that survives the process;
+//!   it, with a timer that survives the process. One that finds no window must be kept until no opener can be on its
+//!   way any more;
 //! - **collect**: put the solution and require that the window is OPEN, in one transaction. Only then is the
 //!   solution's event let go;
 //! - **close**: OPEN → CLOSING when due. From here on no transaction can add a solution, so the solutions that a
@@ -13,11 +14,14 @@
 //! - **sent**: noted after the choice is on the rapids.
 //!
 //! The two obvious short cuts lose or duplicate: reading the solutions before the window is closed misses one that
-//! comes in between; publishing before the choice is written lets two processes publish two choices.
+//! comes in between; publishing before the choice is written lets two processes publish two choices. `protocol` goes
+//! through every order of steps, crashes and copies, and shows that both fail and this one does not.
 //!
 //! A solution that comes too late is kept beside the window. Amending a choice because of it is not done here yet.
 
 mod collect;
+#[cfg(test)]
+mod protocol;
 mod state;
 
 use std::marker::PhantomData;
