@@ -39,6 +39,22 @@ def check_answers():
         assert hops[0] == hops[1] or not vector.get("publish", True), vector["name"]
 
 
+def check_messages():
+    for vector in vectors("messages"):
+        message = {"Body": vector["body"]}
+        if "arms" in vector:
+            message["MessageAttributes"] = {"arm": {"DataType": "String.Array", "StringValue": vector["arms"]}}
+        try:
+            event = rapids.read(message)
+            read = {field: event[field] for field in ("eventId", "timestamp", "payload")}
+        except (ValueError, KeyError):
+            assert "refused" in vector["event"], vector["name"]
+            continue
+        wanted = vector["event"]
+        assert read.items() <= wanted.items(), vector["name"]
+        assert event["experiments"] == wanted.get("experiments", {}), vector["name"]
+
+
 class Kinesis:
     """Takes the first record of every request, and says so."""
 
@@ -65,5 +81,6 @@ def check_partial_failures():
 
 check_ids()
 check_answers()
+check_messages()
 check_partial_failures()
-print(f"{len(vectors('ids'))} ids and {len(vectors('answers'))} answers are as they should be")
+print(*(f"{len(vectors(name))} {name}," for name in ("ids", "answers", "messages")), "as they should be")

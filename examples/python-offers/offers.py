@@ -50,5 +50,7 @@ queue = rapids.hook_in(kinesis, sqs, SERVICE, OFFERS)
 stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))  # Heeded when the poll or the batch is over.
 while not stopped:
-    polled = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)
+    polled = sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5, MessageAttributeNames=["arm"]
+    )
     handle(kinesis, sqs, queue, polled.get("Messages", []))

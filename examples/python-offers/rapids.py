@@ -42,9 +42,15 @@ def answer(cause, service, event_type, rule, payload, now, distinguishing=""):
 
 
 def read(message):
-    """The event in a message of a river: inside of a notification of SNS, unless the river has raw delivery."""
+    """The event in a message of a river, with the arms of experiments that the reader wrote beside it."""
     body = json.loads(message["Body"])
-    return json.loads(body["Message"]) if body.get("Type") == "Notification" else body
+    if body.get("Type") == "Notification" and not (body.get("eventType") or body.get("eventName")):
+        event, beside = json.loads(body["Message"]), body.get("MessageAttributes", {}).get("arm", {}).get("Value")
+    else:  # Raw delivery
+        event, beside = body, message.get("MessageAttributes", {}).get("arm", {}).get("StringValue")
+    arms = json.loads(beside or "[]")
+    dealt = dict(arm.split(":", 1) for arm in arms if ":" in arm) if isinstance(arms, list) else {}
+    return event | {"experiments": dealt | (event.get("experiments") or {})}
 
 
 def put(kinesis, stream, records):

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use event::control::Command;
 use event::names::{River, Stage};
 use event::packet::{Packet, Problems, Verdict};
-use event::{Draft, Event, EventId, Header, MAX_HOPS, Malformed, Origin, Producer};
+use event::{Draft, Event, EventId, Experiment, Header, MAX_HOPS, Malformed, Origin, Producer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -201,6 +201,21 @@ fn every_declaration_takes_what_its_vector_says() {
         let told = told.iter().map(|told| json!({"pointer": told.pointer, "rule": told.rule}));
         assert_eq!(told.collect::<Vec<_>>(), problems, "{name}");
         assert_eq!(json!(packet.filter().0), filter, "{name}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Assigned {
+    experiment: Experiment,
+    unit: String,
+    arm: String,
+}
+
+#[test]
+fn every_unit_is_in_the_arm_that_its_vector_says() {
+    for vector in vectors::<Assigned>(include_str!("../schema/vectors/experiments.json")) {
+        let Assigned { experiment, unit, arm } = vector;
+        assert_eq!(experiment.assign(&unit), arm, "{} {unit}", experiment.name);
     }
 }
 

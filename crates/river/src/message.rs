@@ -129,4 +129,20 @@ mod tests {
         assert_eq!((message.receives, &*receipt), (7, "r"));
         assert!(Message::from_sqs(SqsMessage::builder().body("x").build()).is_none());
     }
+
+    #[test]
+    fn every_conformance_vector_is_read_or_refused_as_it_says() {
+        let vectors = include_str!("../../event/schema/vectors/messages.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        for vector in vectors["vectors"].as_array().unwrap() {
+            let text = |field: &str| vector[field].as_str().map(str::to_owned);
+            let (body, arms) = (text("body").unwrap(), text("arms"));
+            let event = Message { body, arms, receives: 1 }.event();
+            let read = event.map_or_else(
+                |refused| serde_json::json!({"refused": refused.kind()}),
+                |event| serde_json::from_str(&event.to_json()).unwrap(),
+            );
+            assert_eq!(read, vector["event"], "{}", vector["name"]);
+        }
+    }
 }
