@@ -1,6 +1,6 @@
 //! A message as it lies in the queue.
 
-use aws_sdk_sqs::types::{Message as SqsMessage, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{Message as SqsMessage, MessageSystemAttributeName as Attribute};
 use event::{Event, Malformed};
 use serde::Deserialize;
 
@@ -10,6 +10,10 @@ pub(crate) struct Message {
     pub(crate) body: String,
     /// How often SQS has handed it out, this time included.
     pub(crate) receives: u32,
+    /// Whose it is, where its sender said so.
+    pub(crate) group: Option<String>,
+    /// When SQS took it, in milliseconds since the Unix epoch.
+    pub(crate) sent_ms: Option<u64>,
 }
 
 /// What SNS puts around an event where a subscription has no raw delivery
@@ -24,10 +28,17 @@ struct Notification {
 impl Message {
     /// The message and its receipt handle. None without a handle: such a message cannot be settled.
     pub(crate) fn from_sqs(message: SqsMessage) -> Option<(Self, String)> {
-        let count = MessageSystemAttributeName::ApproximateReceiveCount;
-        let receives = message.attributes.as_ref().and_then(|all| all.get(&count)?.parse().ok());
+        let mut attributes = message.attributes.unwrap_or_default();
+        let mut take = |name| attributes.remove(&name);
+        let receives = take(Attribute::ApproximateReceiveCount).and_then(|text| text.parse().ok());
         let body = message.body.unwrap_or_default();
-        Some((Self { body, receives: receives.unwrap_or(1) }, message.receipt_handle?))
+        let read = Self {
+            body,
+            receives: receives.unwrap_or(1),
+            group: take(Attribute::MessageGroupId),
+            sent_ms: take(Attribute::SentTimestamp).and_then(|text| text.parse().ok()),
+        };
+        Some((read, message.receipt_handle?))
     }
 
     /// The event in it, whether it came raw or inside of a notification.
@@ -53,7 +64,7 @@ mod tests {
     const SALLY: &str = r#"{"eventType":"ViewPage","eventDomain":"TheSource","payload":{"name":"Sally"},"timestamp":"2019-05-11T23:14:31.550Z","eventId":"7dcf"}"#;
 
     fn event(body: impl Into<String>) -> Result<Event, Malformed> {
-        Message { body: body.into(), receives: 1 }.event()
+        Message { body: body.into(), receives: 1, group: None, sent_ms: None }.event()
     }
 
     #[test]
@@ -81,14 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_receives_is_read() {
+    fn what_sqs_says_beside_a_message_is_read() {
         let message = SqsMessage::builder()
             .body("x")
             .receipt_handle("r")
-            .attributes(MessageSystemAttributeName::ApproximateReceiveCount, "7")
+            .attributes(Attribute::ApproximateReceiveCount, "7")
+            .attributes(Attribute::MessageGroupId, "acme")
+            .attributes(Attribute::SentTimestamp, "1700000000000")
             .build();
         let (message, receipt) = Message::from_sqs(message).unwrap();
         assert_eq!((message.receives, &*receipt), (7, "r"));
+        assert_eq!(
+            (message.group.as_deref(), message.sent_ms),
+            (Some("acme"), Some(1_700_000_000_000))
+        );
         assert!(Message::from_sqs(SqsMessage::builder().body("x").build()).is_none());
     }
 }
