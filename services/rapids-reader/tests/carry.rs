@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chassis::{Embedded, Kit, embed};
@@ -52,6 +52,23 @@ async fn every_event_arrives_byte_for_byte_with_its_type_as_attribute() {
     let messages = world.take(&world.river, |taken| !taken.is_empty()).await;
     assert_eq!(messages[0].body(), Some(odd));
     assert_eq!(attribute(&messages[0], "event_type"), "ViewPage");
+    reader.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_arrives_in_the_message_group_of_its_subject() {
+    let world = world().await;
+    let reader = Reader::start(&world).await;
+    world.put_bytes(br#"{"eventType":"A","subject":"sally"}"#).await;
+    world.put_bytes(br#"{"eventType":"A","correlationId":"c"}"#).await;
+    let messages = world.take(&world.river, |taken| taken.len() >= 2).await;
+    let group = |message: &Message| {
+        let name = MessageSystemAttributeName::MessageGroupId;
+        message.attributes().unwrap().get(&name).cloned()
+    };
+    let mut groups: Vec<_> = messages.iter().map(group).collect();
+    groups.sort();
+    assert_eq!(groups, [None, Some("sally".to_owned())]);
     reader.stop().await;
 }
 
