@@ -64,6 +64,7 @@ impl Draft {
             timestamp: origin.at,
             correlation_id: Some(cause.correlation().clone()),
             causation_id: Some(cause.event_id.clone()),
+            subject: cause.subject.clone(),
             hops: cause.hops.saturating_add(1),
             schema_version: None,
             producer: Some(origin.producer.clone()),
@@ -92,6 +93,7 @@ impl Event {
             event_id: EventId::root(at),
             correlation_id: None,
             causation_id: None,
+            subject: None,
             hops: 0,
             schema_version: None,
             producer: None,
@@ -114,6 +116,7 @@ mod tests {
         let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let mut root = Event::root("ViewPage", "web", json!({"name": "Sally"}), at);
         root.synthetic = true;
+        root.subject = Some("sally".into());
         root.experiments.insert("ranking".into(), "bold".into());
         let producer =
             Producer { service: "location".into(), version: "1".into(), instance: "a".into() };
@@ -126,6 +129,7 @@ mod tests {
         assert_eq!(second.causation_id.as_ref(), Some(&first.event_id));
         assert_eq!((first.hops, second.hops), (1, 2));
         assert!(second.synthetic);
+        assert_eq!(second.subject.as_deref(), Some("sally"));
         assert_eq!(second.experiments, root.experiments);
     }
 }

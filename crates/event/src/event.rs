@@ -33,6 +33,10 @@ pub struct Event {
     /// Id of the event that was handled when this one was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<EventId>,
+    /// Whom it is about: the customer or the session, by which the work of one is kept from delaying the others'.
+    /// Copied along causation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// How many events lie between this one and its root; 0 at the root.
     #[serde(skip_serializing_if = "is_zero")]
     pub hops: u32,
@@ -119,6 +123,7 @@ struct Wire {
     event_id: EventId,
     correlation_id: Option<EventId>,
     causation_id: Option<EventId>,
+    subject: Option<Value>,
     hops: Option<u32>,
     schema_version: Option<u32>,
     producer: Option<Producer>,
@@ -140,6 +145,16 @@ impl TryFrom<Wire> for Event {
         if wire.event_id.as_str().is_empty() {
             return Err("eventId is empty");
         }
+        let mut extra = wire.extra;
+        let subject = match wire.subject {
+            Some(Value::String(subject)) => Some(subject),
+            // Others may mean something else by the word: it goes on as it came.
+            Some(other) => {
+                extra.insert("subject".to_owned(), other);
+                None
+            }
+            None => None,
+        };
         Ok(Self {
             event_type: event_type.ok_or("eventType is missing or empty")?,
             event_domain: wire.event_domain.unwrap_or_default(),
@@ -148,13 +163,14 @@ impl TryFrom<Wire> for Event {
             event_id: wire.event_id,
             correlation_id: wire.correlation_id.filter(given),
             causation_id: wire.causation_id.filter(given),
+            subject,
             hops: wire.hops.unwrap_or_default(),
             schema_version: wire.schema_version,
             producer: wire.producer,
             traceparent: wire.traceparent,
             synthetic: wire.synthetic.unwrap_or_default(),
             experiments: wire.experiments.unwrap_or_default(),
-            extra: wire.extra,
+            extra,
         })
     }
 }
@@ -205,6 +221,19 @@ mod tests {
         let event = Event::parse(json.as_bytes()).unwrap();
         let again: Value = serde_json::from_str(&event.to_json()).unwrap();
         assert_eq!(again, serde_json::from_str::<Value>(&json).unwrap());
+    }
+
+    #[test]
+    fn a_subject_is_a_text_and_anything_else_of_that_name_goes_on_unchanged() {
+        let with = |subject: &str| SALLY.replacen('{', &format!(r#"{{"subject":{subject},"#), 1);
+        let event = Event::parse(with(r#""sally""#).as_bytes()).unwrap();
+        assert_eq!(event.subject.as_deref(), Some("sally"));
+        for json in [with(r#""sally""#), with(r#"{"id":7}"#), with("7")] {
+            let event = Event::parse(json.as_bytes()).unwrap();
+            let again: Value = serde_json::from_str(&event.to_json()).unwrap();
+            assert_eq!(again, serde_json::from_str::<Value>(&json).unwrap());
+        }
+        assert_eq!(Event::parse(with("null").as_bytes()).unwrap().subject, None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Header<'a> {
     pub json: &'a str,
     /// `eventType`, or `eventName` where that is missing.
     pub event_type: Cow<'a, str>,
+    /// `subject`, where it is a text and not empty.
+    pub subject: Option<Cow<'a, str>>,
     /// Whether `synthetic` is true.
     pub synthetic: bool,
     /// `experiments`: experiment and arm, those that are texts.
@@ -64,6 +66,8 @@ struct Wire<'a> {
     event_type: Option<Text<'a>>,
     #[serde(borrow)]
     event_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    subject: Loose<'a>,
     #[serde(borrow, default)]
     synthetic: Loose<'a>,
     #[serde(borrow, default)]
@@ -166,6 +170,10 @@ impl<'a> Header<'a> {
         Ok(Self {
             json,
             event_type: event_type.0,
+            subject: match wire.subject {
+                Loose::Text(subject) if !subject.is_empty() => Some(subject),
+                _ => None,
+            },
             synthetic: matches!(wire.synthetic, Loose::True),
             experiments: match wire.experiments {
                 Loose::Texts(arms) => arms,
@@ -194,17 +202,20 @@ mod tests {
     #[test]
     fn what_sns_filters_by_is_read_as_well_and_does_no_harm_where_it_is_wrong() {
         let json =
-            br#"{"eventType":"A","synthetic":true,"experiments":{"r":"bold","n":1,"s":"b\u0061"}}"#;
+            br#"{"eventType":"A","subject":"sally","synthetic":true,"experiments":{"r":"bold","n":1,"s":"b\u0061"}}"#;
         let header = Header::parse(json).unwrap();
+        assert_eq!(header.subject.as_deref(), Some("sally"));
         assert!(header.synthetic);
         assert_eq!(header.experiments, [("r".into(), "bold".into()), ("s".into(), "ba".into())]);
         for wrong in
             ["null", "7", "-7.5", "\"\"", "[1,[2],{\"a\":1}]", "{}", "{\"a\":{\"b\":[1]}}", "false"]
         {
-            let json = format!(r#"{{"synthetic":{wrong},"experiments":{wrong},"eventType":"A"}}"#);
+            let json = format!(
+                r#"{{"subject":{wrong},"synthetic":{wrong},"experiments":{wrong},"eventType":"A"}}"#
+            );
             let header = Header::parse(json.as_bytes()).unwrap();
-            let read = (header.synthetic, header.experiments);
-            assert_eq!(read, (false, Vec::new()), "{wrong}");
+            let read = (header.subject, header.synthetic, header.experiments);
+            assert_eq!(read, (None, false, Vec::new()), "{wrong}");
         }
     }
 

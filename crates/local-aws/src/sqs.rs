@@ -6,6 +6,7 @@
 mod attributes;
 mod batch;
 mod error;
+mod groups;
 mod manage;
 mod message;
 mod queue;
@@ -30,7 +31,7 @@ pub(crate) use error::Error;
 use receive::{Found, ReceiveMessage};
 use state::State;
 
-pub(crate) use message::{AttributeValue, Message, MessageAttributes};
+pub(crate) use message::{AttributeValue, Message, MessageAttributes, is_group};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// A receive that waits looks again at least this often, because a test may move the clock by hand.

@@ -1,10 +1,11 @@
 //! An event that a service sends itself, to come after a while: a timer that survives the process.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use event::Event;
+use event::{Event, message_group};
 
 /// Longest delay of a message in SQS
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
@@ -42,6 +43,8 @@ impl Alarm {
             return Err(NotRung("the service has not hooked in yet".to_owned()));
         };
         let send = self.sqs.send_message().queue_url(queue_url).message_body(event.to_json());
+        let group = event.subject.as_deref().and_then(message_group);
+        let send = send.set_message_group_id(group.map(Cow::into_owned));
         let sent = send.delay_seconds(seconds(after)).send().await;
         sent.map(drop).map_err(|error| NotRung(chassis::explain(&error)))
     }

@@ -6,6 +6,8 @@ use chassis::{Problems, Validate};
 use event::names::{River, Stage};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::RECEIVE_MAX;
+use crate::limit::Limiter;
 use crate::settle::Limits;
 
 /// Settings of the kit; those of the handler, `C`, stand beside them.
@@ -25,8 +27,14 @@ pub struct Config<C: Default> {
     pub subscribe: bool,
     /// Whether to advertise the service's events at every start, as topics that others may consume.
     pub advertise: bool,
-    /// Most events handled at once.
+    /// Most events handled at once. How many it is at a time is decided by how they fare: one more after a window of
+    /// good outcomes, half as many when something behind the handler is throttled, runs out of time or becomes slow.
     pub concurrency: u16,
+    /// Fewest events handled at once, however bad it looks; as many as `concurrency` to have always so many.
+    pub concurrency_least: u16,
+    /// Most bytes of messages in the process, received and not settled. A receive may bring ten of 1 MiB, and is only
+    /// made when that much is left.
+    pub bytes_in_flight_max: usize,
     /// How long a received message stays hidden from others. It is kept hidden for as long as it is worked on;
     /// after a crash it comes again when this time is over.
     #[serde(with = "chassis::duration")]
@@ -95,6 +103,8 @@ impl<C: Default> Default for Config<C> {
             subscribe: true,
             advertise: false,
             concurrency: 10,
+            concurrency_least: 1,
+            bytes_in_flight_max: 64 << 20,
             visibility: Duration::from_secs(30),
             handle_limit: Duration::from_secs(60),
             retry_pause_max: Duration::from_secs(300),
@@ -130,6 +140,14 @@ impl<C: Default + Validate> Validate for Config<C> {
         if !(1..=CONCURRENCY_MAX).contains(&self.concurrency) {
             problems.report("concurrency", format!("must be 1 to {CONCURRENCY_MAX}"));
         }
+        if !(1..=self.concurrency).contains(&self.concurrency_least) {
+            problems.report("concurrency_least", "must be 1 to what concurrency is");
+        }
+        if self.bytes_in_flight_max < RECEIVE_MAX {
+            let why = "one receive may bring ten messages of 1 MiB";
+            problems
+                .report("bytes_in_flight_max", format!("must be at least {RECEIVE_MAX}: {why}"));
+        }
         if !(VISIBILITY_LEAST..=VISIBILITY_MOST).contains(&self.visibility) {
             problems.report("visibility", "must be 3s to 11h");
         }
@@ -153,6 +171,11 @@ impl<C: Default + Validate> Validate for Config<C> {
 }
 
 impl<C: Default> Config<C> {
+    /// Decides how many events are handled at once.
+    pub(crate) fn limiter(&self) -> Limiter {
+        Limiter::new(self.concurrency_least.into(), self.concurrency.into())
+    }
+
     /// The limits of a queue from which SQS removes messages after `receives_max` receives: the last attempt has
     /// to come before that, or nobody could say why a message was given up.
     pub(crate) fn limits(&self, receives_max: Option<u32>) -> Limits {

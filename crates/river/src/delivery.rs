@@ -6,23 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Clock;
+use event::names::Topic;
 use event::{Event, Packet, packet};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::Experiments;
+use crate::budget::Share;
 use crate::dead_letters::DeadLetters;
 use crate::handler::{Failure, Handler, Outcome};
 use crate::held::Hold;
+use crate::limit::{Fared, Observation};
 use crate::message::Message;
 use crate::metrics::Metrics;
+use crate::pressure;
 use crate::rapids::{self, NotPublished, Rapids};
 use crate::report::{Ping, Reporter};
 use crate::settle::{self, Limits, Settlement, Verdict};
+use crate::turns::{Seat, Turns};
 use crate::visibility::Return;
 
 /// Takes messages to the handler, and settles them. Shared by all deliveries of a river.
@@ -32,8 +36,8 @@ pub(crate) struct Courier<H> {
     pub(crate) listens_to: Arc<[Packet]>,
     pub(crate) rapids: Rapids,
     pub(crate) dead_letters: DeadLetters,
-    /// Permits to handle.
-    pub(crate) slots: Semaphore,
+    /// Whose turn it is to be handled.
+    pub(crate) turns: Turns,
     pub(crate) returns: Sender<Return>,
     pub(crate) deletes: Sender<Hold>,
     pub(crate) limits: Limits,
@@ -46,38 +50,43 @@ pub(crate) struct Courier<H> {
     pub(crate) metrics: Metrics,
 }
 
+/// What a message takes up in the process until it is settled.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) _seat: Seat,
+    pub(crate) _share: Share,
+}
+
 impl<H: Handler> Courier<H> {
     /// Handles a message when its turn comes, and settles it. One whose turn has not come when the process is
     /// told to stop is released at once, for others.
-    ///
-    /// `room` is the message's place in this process, given back when it is settled.
     pub(crate) async fn deliver(
         self: Arc<Self>,
         message: Message,
         hold: Hold,
-        room: OwnedSemaphorePermit,
+        place: Place,
         stop: CancellationToken,
     ) {
-        let slot = tokio::select! {
+        let turn = tokio::select! {
             biased;
             () = stop.cancelled() => None,
             () = hold.lost() => None,
-            slot = self.slots.acquire() => slot.ok(),
+            turn = self.turns.turn(message.group.as_deref()) => turn,
         };
-        if let Some(slot) = slot {
+        if let Some(turn) = turn {
             let event = message.event();
             let verdict = match &event {
                 Ok(event) => self.verdict(event, &message, &hold).await,
                 Err(malformed) => Verdict::quarantine(malformed.kind(), malformed.to_string()),
             };
-            drop(slot);
+            drop(turn);
             self.tell(event.as_ref().ok(), &message, &verdict);
             self.settle(event.as_ref().ok(), &message, hold, verdict).await;
         } else {
             self.metrics.settled("", "released");
             self.give_back(hold, Duration::ZERO).await;
         }
-        drop(room);
+        drop(place);
     }
 
     async fn verdict(&self, event: &Event, message: &Message, hold: &Hold) -> Verdict {
@@ -155,6 +164,16 @@ impl<H: Handler> Courier<H> {
         let age = age.try_into().unwrap_or(Duration::ZERO);
         self.metrics.handled(&event.event_type, started.elapsed(), age);
         let limit = chassis::duration::to_text(self.handle_limit);
+        self.observe(
+            event,
+            started,
+            match &done {
+                Ok(Ok(Ok(_))) => Fared::Well,
+                Ok(Ok(Err(failure))) => pressure::fared(failure),
+                Ok(Err(_panic)) => Fared::Ill,
+                Err(_too_long) => Fared::Pressed,
+            },
+        );
         Some(match done {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
@@ -162,6 +181,14 @@ impl<H: Handler> Courier<H> {
             }
             Err(_) => Err(Failure::retry(format!("it took longer than handle_limit, {limit}"))),
         })
+    }
+
+    /// Tells the limiter how a handler fared. Latencies are compared among the events of one declared topic.
+    fn observe(&self, event: &Event, started: Instant, fared: Fared) {
+        let of_topic = |packet: &Packet| Topic::covers(packet.topic(), &event.event_type);
+        let kind = self.listens_to.iter().position(of_topic).unwrap_or(usize::MAX);
+        let ended = Instant::now();
+        self.turns.observe(Observation { started, ended, fared, kind, demand: false });
     }
 
     /// Handles, publishes, and lets the handler write that down.

@@ -108,8 +108,13 @@ impl Outcome {
 
 /// What kept a handler from an outcome.
 ///
-/// Every error becomes one by `?` and means that the event is retried; [`Failure::poison`] and [`payload`] make
-/// those that mean it never can be handled.
+/// There are three classes, by what helps:
+///
+/// - *retry*: time. Every error becomes one by `?`; the event comes again, later each time, as often as `attempts_max`
+///   says. [`Failure::retry_after`] names the pause, as the one who refused it did.
+/// - *permanent*: a person. Nothing is wrong with the event, but this service cannot handle it, as it is set up, ever:
+///   [`Failure::permanent`], quarantined at once, to be sent back when that has changed.
+/// - *poison*: nothing. The event itself is wrong: [`Failure::poison`] and [`payload`], quarantined at once.
 #[derive(Debug)]
 pub struct Failure(pub(crate) Kind);
 
@@ -117,6 +122,8 @@ pub struct Failure(pub(crate) Kind);
 pub(crate) enum Kind {
     /// May work later.
     Retry(Box<dyn Error + Send + Sync>),
+    /// May work after this time, and not before.
+    RetryAfter { error: Box<dyn Error + Send + Sync>, after: Duration },
     /// Can never work: the kind in one word, and the reason.
     Final { kind: &'static str, reason: String },
 }
@@ -134,6 +141,19 @@ impl Failure {
         Self(Kind::Retry(reason.into().into()))
     }
 
+    /// Not this time, and why; after this time, in whole seconds from 1 s to 11 h. It still counts as an attempt.
+    #[must_use]
+    pub fn retry_after(reason: impl Into<String>, after: Duration) -> Self {
+        Self(Kind::RetryAfter { error: reason.into().into(), after })
+    }
+
+    /// Not by this service as it is now, however often it tries, and why: a customer that is not there, a right that
+    /// it does not have.
+    #[must_use]
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self::last("permanent", reason)
+    }
+
     pub(crate) fn last(kind: &'static str, reason: impl Into<String>) -> Self {
         Self(Kind::Final { kind, reason: reason.into() })
     }
@@ -142,7 +162,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Retry(error) => f.write_str(&chassis::explain(error.as_ref())),
+            Kind::Retry(error) | Kind::RetryAfter { error, .. } => {
+                f.write_str(&chassis::explain(error.as_ref()))
+            }
             Kind::Final { reason, .. } => f.write_str(reason),
         }
     }

@@ -4,7 +4,8 @@
 //! drafts. `main` is `chassis::run::<river::Service<Location>>("location")`. Everything else is done here, once:
 //!
 //! - `hook` subscribes the river, advertises what the service emits if told to, then waits for the queue;
-//! - `consumer` receives, `held` and `visibility` keep what was received, `delivery` takes one message from
+//! - `consumer` puts together what follows: `source` receives as far as `turns` has room and `budget` bytes, `limit`
+//!   decides how many are handled at once and `pressure` what speaks against more, `held` and `visibility` keep what was received, `delivery` takes one message from
 //!   receipt to settlement, `settle` decides how, `delete` and `dead_letters` act on it;
 //! - `rapids` publishes, `alarm` sends the service an event of its own after a while;
 //! - `experiments` knows which arms there are, and which events are another river's because of them;
@@ -18,6 +19,7 @@
 //! get from the rapids to the queue.
 
 mod alarm;
+mod budget;
 mod config;
 mod consumer;
 mod context;
@@ -29,13 +31,17 @@ mod gather;
 mod handler;
 mod held;
 mod hook;
+mod limit;
 mod message;
 mod metrics;
 mod pack;
+mod pressure;
 mod rapids;
 mod report;
 mod service;
 mod settle;
+mod source;
+mod turns;
 mod visibility;
 
 pub use alarm::{Alarm, NotRung};

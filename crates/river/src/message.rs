@@ -1,6 +1,6 @@
 //! A message as it lies in the queue.
 
-use aws_sdk_sqs::types::{Message as SqsMessage, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{Message as SqsMessage, MessageSystemAttributeName as Attribute};
 use event::packet::ARM_ATTRIBUTE;
 use event::{Event, Malformed};
 use serde::Deserialize;
@@ -14,6 +14,10 @@ pub(crate) struct Message {
     pub(crate) arms: Option<String>,
     /// How often SQS has handed it out, this time included.
     pub(crate) receives: u32,
+    /// Whose it is, where its sender said so.
+    pub(crate) group: Option<String>,
+    /// When SQS took it, in milliseconds since the Unix epoch.
+    pub(crate) sent_ms: Option<u64>,
 }
 
 /// What SNS puts around an event where a subscription has no raw delivery
@@ -30,12 +34,20 @@ struct Notification {
 impl Message {
     /// The message and its receipt handle. None without a handle: such a message cannot be settled.
     pub(crate) fn from_sqs(message: SqsMessage) -> Option<(Self, String)> {
-        let count = MessageSystemAttributeName::ApproximateReceiveCount;
-        let receives = message.attributes.as_ref().and_then(|all| all.get(&count)?.parse().ok());
         let arms = message.message_attributes.as_ref().and_then(|all| all.get(ARM_ATTRIBUTE));
         let arms = arms.and_then(|arms| arms.string_value.clone());
+        let mut attributes = message.attributes.unwrap_or_default();
+        let mut take = |name| attributes.remove(&name);
+        let receives = take(Attribute::ApproximateReceiveCount).and_then(|text| text.parse().ok());
         let body = message.body.unwrap_or_default();
-        Some((Self { body, arms, receives: receives.unwrap_or(1) }, message.receipt_handle?))
+        let read = Self {
+            body,
+            arms,
+            receives: receives.unwrap_or(1),
+            group: take(Attribute::MessageGroupId),
+            sent_ms: take(Attribute::SentTimestamp).and_then(|text| text.parse().ok()),
+        };
+        Some((read, message.receipt_handle?))
     }
 
     /// The event in it, whether it came raw or inside of a notification, with the arms that the reader gave it.
@@ -75,8 +87,12 @@ mod tests {
 
     const SALLY: &str = r#"{"eventType":"ViewPage","eventDomain":"TheSource","payload":{"name":"Sally"},"timestamp":"2019-05-11T23:14:31.550Z","eventId":"7dcf"}"#;
 
+    fn message(body: impl Into<String>, arms: Option<String>) -> Message {
+        Message { body: body.into(), arms, receives: 1, group: None, sent_ms: None }
+    }
+
     fn event(body: impl Into<String>) -> Result<Event, Malformed> {
-        Message { body: body.into(), arms: None, receives: 1 }.event()
+        message(body, None).event()
     }
 
     #[test]
@@ -90,7 +106,7 @@ mod tests {
     fn the_arms_beside_an_event_are_read_and_those_in_it_count_more() {
         let arms = r#"["ranking:bold","colour:red","odd"]"#;
         let body = SALLY.replacen('{', r#"{"experiments":{"colour":"blue"},"#, 1);
-        let raw = Message { body: body.clone(), arms: Some(arms.into()), receives: 1 };
+        let raw = message(body.clone(), Some(arms.into()));
         let attributes = serde_json::json!({"arm": {"Type": "String.Array", "Value": arms}});
         let notification = serde_json::json!({
             "Type": "Notification", "Message": body, "MessageAttributes": attributes,
@@ -119,14 +135,20 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_receives_is_read() {
+    fn what_sqs_says_beside_a_message_is_read() {
         let message = SqsMessage::builder()
             .body("x")
             .receipt_handle("r")
-            .attributes(MessageSystemAttributeName::ApproximateReceiveCount, "7")
+            .attributes(Attribute::ApproximateReceiveCount, "7")
+            .attributes(Attribute::MessageGroupId, "acme")
+            .attributes(Attribute::SentTimestamp, "1700000000000")
             .build();
         let (message, receipt) = Message::from_sqs(message).unwrap();
         assert_eq!((message.receives, &*receipt), (7, "r"));
+        assert_eq!(
+            (message.group.as_deref(), message.sent_ms),
+            (Some("acme"), Some(1_700_000_000_000))
+        );
         assert!(Message::from_sqs(SqsMessage::builder().body("x").build()).is_none());
     }
 
@@ -137,7 +159,7 @@ mod tests {
         for vector in vectors["vectors"].as_array().unwrap() {
             let text = |field: &str| vector[field].as_str().map(str::to_owned);
             let (body, arms) = (text("body").unwrap(), text("arms"));
-            let event = Message { body, arms, receives: 1 }.event();
+            let event = message(body, arms).event();
             let read = event.map_or_else(
                 |refused| serde_json::json!({"refused": refused.kind()}),
                 |event| serde_json::from_str(&event.to_json()).unwrap(),

@@ -8,14 +8,44 @@ use event::Packet;
 use event::names::Topic;
 use prometheus::core::Collector;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
+
+use crate::message::Message;
 
 /// Seconds from a quick look-up to the time at which a handler is given up.
 const SECONDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 20.0, 60.0];
 /// The label of whatever the service has not declared: nobody else decides how many series there are.
 const OTHER: &str = "other";
+/// What becomes of a message, the `outcome` label of `rapids_river_messages_total`. There are no others.
+const OUTCOMES: [&str; 17] = [
+    // Deleted: handled; not for this service; handled before; a ping, answered.
+    "ok",
+    "ignored",
+    "duplicate",
+    "pong",
+    // It comes again: the service wants it later; it failed; given back at once because the process stops, or before its
+    // turn came another has it; another has it, which this one worked on.
+    "retry",
+    "failed",
+    "released",
+    "lost",
+    // In the dead-letter queue: out of attempts; refused by the service for good, or the event is wrong; against the rules
+    // of the declaration; no event at all; its answers would go on for ever, or are refused by the rapids.
+    "exhausted",
+    "permanent",
+    "poison",
+    "invalid",
+    "not_text",
+    "not_json",
+    "not_an_event",
+    "loop",
+    "refused",
+];
+/// Seconds from an idle queue to the retention of one.
+const QUEUE_SECONDS: [f64; 12] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 900.0, 7_200.0, 86_400.0];
 
 /// Counters of one service on one river. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +58,10 @@ pub(crate) struct Metrics {
     event_age_seconds: HistogramVec,
     in_flight: IntGauge,
     lost: IntCounter,
+    queue_seconds: Histogram,
+    extended: IntCounter,
+    limit: IntGauge,
+    bytes_in_flight: IntGauge,
     published: IntCounterVec,
     reports_dropped: IntCounter,
     self_check: IntGauge,
@@ -92,6 +126,25 @@ impl Metrics {
                 "rapids_river_lock_lost_total",
                 "Messages that became visible to others while they were worked on.",
             ))?,
+            queue_seconds: Histogram::with_opts(
+                HistogramOpts::from(of_river(
+                    "rapids_river_queue_seconds",
+                    "Time from the queue taking a message to its first receipt, in seconds.",
+                ))
+                .buckets(QUEUE_SECONDS.to_vec()),
+            )?,
+            extended: IntCounter::with_opts(of_river(
+                "rapids_river_visibility_extensions_total",
+                "Times that a message was kept hidden for longer.",
+            ))?,
+            limit: IntGauge::with_opts(of_river(
+                "rapids_river_concurrency_limit",
+                "Events that may be handled at once now.",
+            ))?,
+            bytes_in_flight: IntGauge::with_opts(of_river(
+                "rapids_river_bytes_in_flight",
+                "Bytes of messages received and not settled.",
+            ))?,
             published: IntCounterVec::new(
                 Opts::new(
                     "rapids_publish_total",
@@ -114,7 +167,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    fn all(&self) -> [Box<dyn Collector>; 8] {
+    fn all(&self) -> [Box<dyn Collector>; 12] {
         [
             Box::new(self.messages.clone()),
             Box::new(self.handle_seconds.clone()),
@@ -122,6 +175,10 @@ impl Metrics {
             Box::new(self.in_flight.clone()),
             Box::new(self.lost.clone()),
             Box::new(self.published.clone()),
+            Box::new(self.queue_seconds.clone()),
+            Box::new(self.extended.clone()),
+            Box::new(self.limit.clone()),
+            Box::new(self.bytes_in_flight.clone()),
             Box::new(self.reports_dropped.clone()),
             Box::new(self.self_check.clone()),
         ]
@@ -129,6 +186,7 @@ impl Metrics {
 
     /// A message has come to its end. `event_type` is empty where there is none.
     pub(crate) fn settled(&self, event_type: &str, outcome: &str) {
+        debug_assert!(OUTCOMES.contains(&outcome), "{outcome} is no outcome that anybody knows of");
         let event = heard(&self.listens_to, event_type);
         self.messages.with_label_values(&[event, outcome]).inc();
         let total = match outcome {
@@ -138,6 +196,31 @@ impl Metrics {
             _ => &self.totals.quarantined,
         };
         total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message has been received, at this time in milliseconds since the Unix epoch. Only a first receipt tells how
+    /// long the queue took: between two lies the pause that a failure earned.
+    pub(crate) fn received(&self, message: &Message, now_ms: u64) {
+        if let (1, Some(sent_ms)) = (message.receives, message.sent_ms) {
+            // Two machines' clocks: a message may seem to come before it was sent.
+            let waited = Duration::from_millis(now_ms.saturating_sub(sent_ms));
+            self.queue_seconds.observe(waited.as_secs_f64());
+        }
+    }
+
+    /// A message is kept hidden for longer.
+    pub(crate) fn extended(&self) {
+        self.extended.inc();
+    }
+
+    /// Shows how many events may be handled at once.
+    pub(crate) fn limit(&self) -> IntGauge {
+        self.limit.clone()
+    }
+
+    /// Shows the bytes of messages that are held.
+    pub(crate) fn bytes_in_flight(&self) -> IntGauge {
+        self.bytes_in_flight.clone()
     }
 
     /// What has come to an end so far.

@@ -1,5 +1,6 @@
 //! How a delivery ends: decided here, on plain values; done elsewhere.
 
+use std::error::Error;
 use std::time::Duration;
 
 use event::packet::Problems;
@@ -100,15 +101,27 @@ pub(crate) fn judge(
         Ok(Outcome::Poison(reason)) => Verdict::quarantine("poison", reason),
         Err(Failure(Kind::Final { kind, reason })) => Verdict::quarantine(kind, reason),
         Err(Failure(Kind::Retry(error))) => {
-            let failure = chassis::explain(error.as_ref());
-            if exhausted {
-                return gave_up(receives, &failure);
-            }
             let pause = backoff(receives, limits.pause_max, random);
-            let settlement = Settlement::Retry(pause);
-            Verdict { failure: Some(failure), ..Verdict::quiet(settlement, "failed") }
+            failed(error.as_ref(), receives, limits, pause)
+        }
+        Err(Failure(Kind::RetryAfter { error, after })) => {
+            failed(error.as_ref(), receives, limits, whole_seconds(after))
         }
     }
+}
+
+fn failed(
+    error: &(dyn Error + 'static),
+    receives: u32,
+    limits: Limits,
+    pause: Duration,
+) -> Verdict {
+    let failure = chassis::explain(error);
+    if receives >= limits.attempts_max {
+        return gave_up(receives, &failure);
+    }
+    let verdict = Verdict::quiet(Settlement::Retry(pause), "failed");
+    Verdict { failure: Some(failure), ..verdict }
 }
 
 fn gave_up(receives: u32, last: &str) -> Verdict {
@@ -166,6 +179,22 @@ mod tests {
             let reason = Reason { kind: "poison", text: "x".into() };
             assert_eq!(settled(result, 1), Settlement::Quarantine(reason));
         }
+    }
+
+    #[test]
+    fn a_failure_names_its_own_pause_and_is_given_up_all_the_same() {
+        let failure = || Err(Failure::retry_after("closed until nine", Duration::from_secs(90)));
+        assert_eq!(settled(failure(), 1), Settlement::Retry(Duration::from_secs(90)));
+        assert!(matches!(settled(failure(), 3), Settlement::Quarantine(_)));
+    }
+
+    #[test]
+    fn what_this_service_can_never_do_is_told_apart_from_poison() {
+        let Settlement::Quarantine(reason) = settled(Err(Failure::permanent("no such shop")), 1)
+        else {
+            panic!("it would be retried")
+        };
+        assert_eq!((reason.kind, &*reason.text), ("permanent", "no such shop"));
     }
 
     #[test]

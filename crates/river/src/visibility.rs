@@ -93,6 +93,7 @@ impl Keeper {
         let of = |id: &str| id.parse::<usize>().ok().and_then(|index| part.get(index));
         for (id, _) in reply.successful().iter().filter_map(|entry| of(entry.id())) {
             self.held.extended(*id, expires);
+            self.metrics.extended();
         }
         for failed in reply.failed() {
             // A fault of SQS is tried again at the next tick; ours means that the receipt is void.

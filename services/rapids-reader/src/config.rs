@@ -39,6 +39,10 @@ pub struct Config {
     /// Time between two reads of a shard. Kinesis allows five a second.
     #[serde(with = "chassis::duration")]
     pub read_interval: Duration,
+    /// Whether the subject of an event becomes the message group of its messages, by which SQS serves quiet customers
+    /// before a noisy one (fair queues). Requests with a group cost a quarter more. An event without a subject has no
+    /// group: its conversation would be one, but is too small to be noisy and would be paid for all the same.
+    pub fair: bool,
     /// Most bytes of records that the process holds at once.
     pub bytes_in_flight_max: usize,
     /// Time between two looks at the table of experiments.
@@ -60,6 +64,7 @@ impl Default for Config {
             initial_position: TRIM_HORIZON.to_owned(),
             failover: kcl.failover,
             read_interval: kcl.read_interval,
+            fair: true,
             bytes_in_flight_max: kcl.bytes_in_flight_max,
             experiments_every: Duration::from_secs(5),
         }

@@ -1,5 +1,6 @@
 //! Publishes events in batches, entry by entry until SNS has accepted or refused each.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sns::operation::publish_batch::{PublishBatchError, PublishBatchOutput};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use event::Header;
+use event::{Header, message_group};
 use tokio::time::sleep;
 
 use crate::attributes::{self, Attribute};
@@ -23,6 +24,8 @@ const RETRY_LEAST: Duration = Duration::from_millis(50);
 pub(crate) struct Publisher {
     pub(crate) sns: Client,
     pub(crate) topic_arn: String,
+    /// Whether the subject becomes the message group.
+    pub(crate) fair: bool,
     pub(crate) metrics: Metrics,
 }
 
@@ -64,7 +67,8 @@ impl Publisher {
     }
 
     async fn attempt(&self, events: &[Header<'_>], left: &[usize]) -> Attempt {
-        let entries = left.iter().filter_map(|&index| entry(index, &events[index])).collect();
+        let entries =
+            left.iter().filter_map(|&index| entry(index, &events[index], self.fair)).collect();
         let batch = self.sns.publish_batch().topic_arn(&self.topic_arn);
         match batch.set_publish_batch_request_entries(Some(entries)).send().await {
             Ok(reply) => told_apart(left, &reply),
@@ -134,13 +138,14 @@ fn is_refusal(error: &SdkError<PublishBatchError>) -> bool {
     code.is_some_and(|code| CONTENT.contains(&code))
 }
 
-fn entry(index: usize, header: &Header<'_>) -> Option<PublishBatchRequestEntry> {
+fn entry(index: usize, header: &Header<'_>, fair: bool) -> Option<PublishBatchRequestEntry> {
     let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(header.json);
     for Attribute { name, data_type, value } in attributes::of(header) {
         let attribute = MessageAttributeValue::builder().data_type(data_type).string_value(value);
         entry = entry.message_attributes(name, attribute.build().ok()?);
     }
-    entry.build().ok()
+    let group = header.subject.as_deref().filter(|_| fair).and_then(message_group);
+    entry.set_message_group_id(group.map(Cow::into_owned)).build().ok()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most ten")]
@@ -157,6 +162,20 @@ mod tests {
     fn failed(id: &str, sender_fault: bool) -> BatchResultErrorEntry {
         let entry = BatchResultErrorEntry::builder().id(id).code("Code").sender_fault(sender_fault);
         entry.build().unwrap()
+    }
+
+    #[test]
+    fn the_subject_is_the_group_where_there_is_one_and_it_is_wanted() {
+        let group = |json: &str, fair| {
+            let header = Header::parse(json.as_bytes()).unwrap();
+            entry(0, &header, fair).unwrap().message_group_id
+        };
+        let sally = r#"{"eventType":"A","subject":"sally","correlationId":"c"}"#;
+        assert_eq!(group(sally, true).as_deref(), Some("sally"));
+        assert_eq!(group(sally, false), None);
+        assert_eq!(group(r#"{"eventType":"A","correlationId":"c"}"#, true), None);
+        let odd = group(r#"{"eventType":"A","subject":"Sally Ride"}"#, true).unwrap();
+        assert!(odd.bytes().all(|byte| byte.is_ascii_graphic()), "{odd}");
     }
 
     #[test]

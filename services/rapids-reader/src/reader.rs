@@ -35,6 +35,7 @@ impl Service for RapidsReader {
             publisher: Publisher {
                 topic_arn: topic_arn(&config, &stage, &kit.sns()).await?,
                 sns: kit.sns(),
+                fair: config.fair,
                 metrics: metrics.clone(),
             },
             quarantine: Quarantine::open(kit.sqs(), &stage.rapids_quarantine(), None).await?,

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chassis::{Embedded, Kit, embed};
@@ -79,6 +79,23 @@ async fn an_experiment_gives_events_an_arm_beside_them_and_leaves_their_bytes_al
     assert_eq!(arm(&assigned), r#"["ranking:control"]"#);
     assert_eq!(arm(&other), "");
     assert_eq!(arm(&foreign), "", "what is no whole event is carried without an arm");
+    reader.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_arrives_in_the_message_group_of_its_subject() {
+    let world = world().await;
+    let reader = Reader::start(&world).await;
+    world.put_bytes(br#"{"eventType":"A","subject":"sally"}"#).await;
+    world.put_bytes(br#"{"eventType":"A","correlationId":"c"}"#).await;
+    let messages = world.take(&world.river, |taken| taken.len() >= 2).await;
+    let group = |message: &Message| {
+        let name = MessageSystemAttributeName::MessageGroupId;
+        message.attributes().unwrap().get(&name).cloned()
+    };
+    let mut groups: Vec<_> = messages.iter().map(group).collect();
+    groups.sort();
+    assert_eq!(groups, [None, Some("sally".to_owned())]);
     reader.stop().await;
 }
 

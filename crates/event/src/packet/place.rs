@@ -54,6 +54,7 @@ impl Event {
             "causationId" => text(self.causation_id.as_ref()?.as_str()),
             "timestamp" => text(&format!("{:.3}", self.timestamp)),
             "traceparent" => text(self.traceparent.as_ref()?),
+            "subject" => text(self.subject.as_ref()?),
             "schemaVersion" => Some(Cow::Owned(self.schema_version?.into())),
             "hops" => (self.hops > 0).then(|| Cow::Owned(self.hops.into())),
             "synthetic" => self.synthetic.then(|| Cow::Owned(true.into())),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::invalid;
 use super::request::Request;
-use crate::sqs::{AttributeValue, MessageAttributes};
+use crate::sqs::{AttributeValue, MessageAttributes, is_group};
 use crate::wire::AwsError;
 
 /// Most bytes of a message and of a batch together: bodies and attributes
@@ -21,7 +21,7 @@ pub(super) struct Message {
     pub(super) body: String,
     pub(super) subject: Option<String>,
     pub(super) attributes: BTreeMap<String, Attribute>,
-    /// Order on a FIFO topic; handed on to the queues.
+    /// Order on a FIFO topic, fairness on a standard one; handed on to the queues.
     pub(super) group: Option<String>,
     pub(super) deduplication: Option<String>,
 }
@@ -54,6 +54,9 @@ impl Message {
             }
             let attribute = Attribute { kind: kind.to_owned(), value: value.to_owned() };
             attributes.insert(name.to_owned(), attribute);
+        }
+        if field("MessageGroupId").is_some_and(|group| !is_group(group)) {
+            return Err(invalid("MessageGroupId"));
         }
         let optional = |name: &str| field(name).map(str::to_owned);
         Ok(Self {

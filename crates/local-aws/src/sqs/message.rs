@@ -10,6 +10,7 @@ use super::error::Error;
 
 /// How many message attributes SQS takes.
 const ATTRIBUTES_MAX: usize = 10;
+const GROUP_LENGTH_MAX: usize = 128;
 
 /// The value of a message attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -68,6 +69,12 @@ impl Message {
         if !self.body.chars().all(allowed) {
             return Err(Error::InvalidMessageContents);
         }
+        if self.group.as_deref().is_some_and(|group| !is_group(group)) {
+            return Err(Error::InvalidParameterValue(
+                "Value for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length."
+                    .into(),
+            ));
+        }
         if self.attributes.len() > ATTRIBUTES_MAX {
             return Err(Error::InvalidParameterValue(format!(
                 "Number of message attributes [{}] exceeds the allowed maximum [{ATTRIBUTES_MAX}].",
@@ -99,6 +106,12 @@ fn check_attribute(name: &str, value: &AttributeValue) -> Result<(), Error> {
         Some((_, bytes)) if !bytes.is_empty() => Ok(()),
         _ => invalid("the value is empty or not of its type."),
     }
+}
+
+/// Whether this can be a message group id
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
+pub(crate) fn is_group(text: &str) -> bool {
+    (1..=GROUP_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The characters of XML 1.0, which are those that SQS takes.
@@ -177,6 +190,16 @@ mod tests {
     fn control_characters_are_refused() {
         let message = Message { body: "a\u{1}b".into(), ..Message::default() };
         assert_eq!(message.check(100), Err(Error::InvalidMessageContents));
+    }
+
+    #[test]
+    fn a_group_is_of_letters_digits_and_punctuation() {
+        for (group, taken) in [("a1-_.@{}", true), ("", false), ("a b", false), ("ä", false)] {
+            let group = Some(group.to_owned());
+            let message = Message { body: "b".into(), group, ..Message::default() };
+            assert_eq!(message.check(100).is_ok(), taken, "{message:?}");
+        }
+        assert!(is_group(&"x".repeat(128)) && !is_group(&"x".repeat(129)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
+use super::groups::Groups;
 use super::message::Message;
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -79,6 +80,7 @@ pub(super) struct Store {
     ready: BTreeMap<u64, u64>,
     delayed: BTreeSet<(u64, u64)>,
     in_flight: BTreeSet<(u64, u64)>,
+    groups: Groups,
     next: u64,
     fifo: bool,
 }
@@ -122,19 +124,35 @@ impl Store {
             .min()
     }
 
-    /// Hands out ready messages, in the order of their turns.
+    /// Hands out ready messages, in the order of their turns; on a standard queue those of noisy groups last.
     pub(super) fn take(&mut self, how: Take, now_ms: u64) -> Result<Taken, Error> {
         if self.in_flight.len() >= IN_FLIGHT_MAX {
             return Err(Error::OverLimit);
         }
-        let locked = self.locked_groups();
         let mut taken = Taken::default();
+        let held_back =
+            if self.fifo { self.locked_groups() } else { self.groups.noisy(self.in_flight.len()) };
+        self.hand_out(how, now_ms, &mut taken, |group| !held_back.contains(group));
+        if !self.fifo && !held_back.is_empty() {
+            self.hand_out(how, now_ms, &mut taken, |group| held_back.contains(group));
+        }
+        Ok(taken)
+    }
+
+    /// Hands out messages of `wanted` groups; the empty name stands for none.
+    fn hand_out(
+        &mut self,
+        how: Take,
+        now_ms: u64,
+        taken: &mut Taken,
+        wanted: impl Fn(&str) -> bool,
+    ) {
         let mut turn = 0;
         while taken.received.len() < how.max {
             let Some((&at, &number)) = self.ready.range(turn..).next() else { break };
             turn = at + 1;
             let Some(slot) = self.slots.get_mut(&number) else { continue };
-            if slot.stored.message.group.as_ref().is_some_and(|group| locked.contains(group)) {
+            if !wanted(slot.stored.message.group.as_deref().unwrap_or_default()) {
                 continue;
             }
             if how.receives_max.is_some_and(|max| slot.stored.receives >= max) {
@@ -150,7 +168,6 @@ impl Store {
                 self.move_to(number, Some(Place::InFlight { until_ms, since_ms: now_ms }));
             }
         }
-        Ok(taken)
     }
 
     /// Deletes what was handed out under `receipt`. Whether it was the latest hand-out: an older receipt deletes
@@ -247,6 +264,7 @@ impl Store {
             }
             Place::InFlight { until_ms, .. } => {
                 self.in_flight.remove(&(until_ms, number));
+                slot.stored.message.group.iter().for_each(|group| self.groups.leave(group));
             }
         }
         let Some(place) = place else { return };
@@ -260,6 +278,7 @@ impl Store {
             }
             Place::InFlight { until_ms, .. } => {
                 self.in_flight.insert((until_ms, number));
+                slot.stored.message.group.iter().for_each(|group| self.groups.enter(group));
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use aws_sdk_sns::error::ProvideErrorMetadata as _;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use serde_json::{Value, json};
 
 use crate::world::{World, name};
@@ -335,6 +335,30 @@ async fn protocols_other_than_sqs_are_refused() {
     let subscribe = world.sns().subscribe().topic_arn(topic).protocol("https");
     let error = subscribe.endpoint("https://example.com").send().await.unwrap_err();
     assert!(error.into_service_error().is_invalid_parameter_exception());
+}
+
+#[tokio::test]
+async fn a_standard_topic_hands_a_group_on_to_standard_queues() {
+    let world = World::new();
+    let topic = world.topic().await;
+    let (raw, raw_arn) = world.queue(&[]).await;
+    let (wrapped, wrapped_arn) = world.queue(&[]).await;
+    world.subscribe(&topic, &raw_arn, &[RAW]).await;
+    world.subscribe(&topic, &wrapped_arn, &[]).await;
+    let entry = |id: &str, group: &str| {
+        let entry = PublishBatchRequestEntry::builder().id(id).message("m");
+        entry.message_group_id(group).build().unwrap()
+    };
+    let publish = world.sns().publish_batch().topic_arn(&topic);
+    let entries = vec![entry("good", "sally"), entry("bad", "not a group")];
+    let reply = publish.set_publish_batch_request_entries(Some(entries)).send().await.unwrap();
+    assert_eq!(reply.failed()[0].id(), "bad");
+    for url in [raw, wrapped] {
+        let messages = world.receive(&url).await;
+        let group = MessageSystemAttributeName::MessageGroupId;
+        let groups: Vec<_> = messages.iter().map(|m| &*m.attributes().unwrap()[&group]).collect();
+        assert_eq!(groups, ["sally"]);
+    }
 }
 
 #[tokio::test]

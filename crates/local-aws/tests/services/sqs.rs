@@ -278,6 +278,36 @@ async fn a_standard_queue_takes_a_group_for_fairness_and_tells_it() {
     assert_eq!(group, "tenant");
 }
 
+/// AWS decides over time: pointed at it, this may need more messages than these.
+#[tokio::test]
+async fn messages_of_a_quiet_group_come_before_those_of_a_noisy_one() {
+    let world = World::new();
+    let (url, _) = world.queue(&[]).await;
+    let send = async |body: &str, group: &str| {
+        let send = world.sqs().send_message().queue_url(&url).message_body(body);
+        send.message_group_id(group).send().await.unwrap();
+    };
+    for _ in 0..45 {
+        send("more", "noisy").await;
+    }
+    send("one", "quiet").await;
+    for _ in 0..3 {
+        assert_eq!(world.bodies(&url).await, ["more"; 10]);
+    }
+    assert_eq!(world.bodies(&url).await[..2], ["one", "more"]);
+}
+
+#[tokio::test]
+async fn a_group_has_128_characters_at_the_most() {
+    let world = World::new();
+    let (url, _) = world.queue(&[]).await;
+    for (length, taken) in [(128, true), (129, false)] {
+        let send = world.sqs().send_message().queue_url(&url).message_body("m");
+        let sent = send.message_group_id("x".repeat(length)).send().await;
+        assert_eq!(sent.is_ok(), taken, "{length}");
+    }
+}
+
 #[tokio::test]
 async fn a_fifo_queue_keeps_the_order_of_a_group_and_takes_a_copy_once() {
     let world = World::new();

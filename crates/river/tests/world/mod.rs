@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::{ShardIteratorType, StreamStatus};
@@ -34,6 +34,8 @@ pub(crate) struct Stage {
     pub(crate) begun: Arc<AtomicUsize>,
     /// Handlers that were not cancelled.
     pub(crate) ended: Arc<AtomicUsize>,
+    /// Ids of events in the order in which they came to a handler.
+    pub(crate) order: Arc<Mutex<Vec<String>>>,
     /// Calls of `answered`.
     pub(crate) answered: Arc<AtomicUsize>,
     /// Each permit lets one waiting handler go on.
@@ -50,6 +52,7 @@ impl Default for Stage {
         Self {
             begun: Arc::default(),
             ended: Arc::default(),
+            order: Arc::default(),
             answered: Arc::default(),
             gate,
             spoiled: false,
@@ -76,6 +79,9 @@ struct Script {
     /// Fail with this, for the first so many times.
     fail: Option<(String, usize)>,
     poison: Option<String>,
+    permanent: Option<String>,
+    /// How long a failure says to wait.
+    after_s: Option<u64>,
     panic: Option<String>,
     wait: bool,
     sleep_s: u64,
@@ -97,6 +103,7 @@ impl Handler for Actor {
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
         let attempt = self.stage.begun.fetch_add(1, Ordering::SeqCst);
+        self.stage.order.lock().unwrap().push(event.event_id.to_string());
         let script: Script = river::payload(event)?;
         if script.wait {
             self.stage.gate.acquire().await?.forget();
@@ -109,7 +116,13 @@ impl Handler for Actor {
         if let Some((reason, times)) = script.fail
             && attempt < times
         {
-            return Err(Failure::retry(reason));
+            return Err(match script.after_s {
+                Some(after_s) => Failure::retry_after(reason, Duration::from_secs(after_s)),
+                None => Failure::retry(reason),
+            });
+        }
+        if let Some(reason) = script.permanent {
+            return Err(Failure::permanent(reason));
         }
         if let Some(reason) = script.poison {
             return Ok(Outcome::Poison(reason));
@@ -176,6 +189,12 @@ impl World {
     pub(crate) async fn send(&self, body: &str) {
         let send = self.sqs.send_message().queue_url(&self.queue).message_body(body);
         send.send().await.unwrap();
+    }
+
+    /// Sends a message of a group.
+    pub(crate) async fn send_as(&self, group: &str, body: &str) {
+        let send = self.sqs.send_message().queue_url(&self.queue).message_body(body);
+        send.message_group_id(group).send().await.unwrap();
     }
 
     /// Whatever is visible in a queue now.

@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
 use local_aws::LocalAws;
 
 pub(crate) const STREAM: &str = "Rapids-dev";
@@ -100,6 +102,7 @@ impl World {
     async fn receive(&self, queue: &str) -> Vec<Message> {
         let receive = self.sqs.receive_message().queue_url(queue).max_number_of_messages(10);
         let receive = receive.wait_time_seconds(1).message_attribute_names("All");
+        let receive = receive.message_system_attribute_names(MessageSystemAttributeName::All);
         let messages = receive.send().await.unwrap().messages.unwrap_or_default();
         let entries = messages.iter().enumerate().map(|(index, message)| {
             DeleteMessageBatchRequestEntry::builder()

@@ -176,3 +176,34 @@ fn every_message_is_in_exactly_one_place_whatever_happens() {
         }
     }
 }
+
+/// Puts `count` messages of a group into a store, numbered.
+fn put(store: &mut Store, group: &str, count: usize) {
+    for number in 0..count {
+        store.put(stored(&format!("{group}{number}"), Some(group)), 0, 0);
+    }
+}
+
+#[test]
+fn quiet_groups_are_handed_out_before_noisy_ones_and_noisy_ones_before_nothing() {
+    let mut store = Store::new(false);
+    put(&mut store, "noisy", 31);
+    put(&mut store, "quiet", 2);
+    store.put(stored("none", None), 0, 0);
+    store.take(take(29, 10), 0).unwrap();
+    assert_eq!(bodies(&store.take(take(1, 10), 0).unwrap()), ["noisy29"], "29 are not noisy");
+    let next = store.take(take(10, 10), 0).unwrap();
+    assert_eq!(bodies(&next), ["quiet0", "quiet1", "none", "noisy30"]);
+}
+
+#[test]
+fn a_noisy_group_is_quiet_again_when_its_messages_are_settled() {
+    let mut store = Store::new(false);
+    put(&mut store, "noisy", 32);
+    put(&mut store, "quiet", 1);
+    let taken = store.take(take(30, 10), 0).unwrap();
+    store.delete(taken.received[0].0);
+    assert_eq!(bodies(&store.take(take(1, 10), 0).unwrap()), ["noisy30"]);
+    store.change_visibility(taken.received[1].0, 0, 0).unwrap();
+    assert_eq!(bodies(&store.take(take(1, 10), 0).unwrap()), ["noisy31"]);
+}
