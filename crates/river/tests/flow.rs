@@ -19,10 +19,10 @@ fn metric(kit: &Kit, name: &str) -> f64 {
     let family = families.iter().find(|family| family.name() == name).unwrap();
     let metric = &family.get_metric()[0];
     match family.get_field_type() {
-        MetricType::COUNTER => metric.get_counter().value(),
+        MetricType::COUNTER => metric.get_counter().get_value(),
         #[expect(clippy::cast_precision_loss, reason = "tests count to some hundred")]
         MetricType::HISTOGRAM => metric.get_histogram().get_sample_count() as f64,
-        _ => metric.get_gauge().value(),
+        _ => metric.get_gauge().get_value(),
     }
 }
 
