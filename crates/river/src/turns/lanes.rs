@@ -53,7 +53,8 @@ impl<T> Lanes<T> {
             self.working.remove(group);
         }
         let at = self.order.iter().position(|waiting| **waiting == *group);
-        self.order.extend(at.and_then(|at| self.order.remove(at)));
+        let moved = at.and_then(|at| self.order.remove(at));
+        self.order.extend(moved);
     }
 }
 
