@@ -2,7 +2,7 @@
 //!
 //! A queue that one customer has filled gives out ten of their messages, then ten more. Handled in that order, the one
 //! message of somebody else would wait for all that was received before. So waiting deliveries stand in a lane for
-//! each group, and each lane gives out one in its turn. Messages without a group share a lane.
+//! each group, and next is the lane with the fewest at work. Messages without a group share a lane.
 
 mod lanes;
 
@@ -36,7 +36,10 @@ struct State {
 
 /// The right to handle one message, given back by dropping it.
 #[derive(Debug)]
-pub(crate) struct Turn(Turns);
+pub(crate) struct Turn {
+    turns: Turns,
+    group: Box<str>,
+}
 
 /// The place of one message in the process, from receipt to settlement, given back by dropping it.
 #[derive(Debug)]
@@ -91,8 +94,8 @@ impl Turns {
     fn give(&self) {
         loop {
             let next = self.state().next();
-            let Some(next) = next else { return };
-            drop(next.send(Turn(self.clone())));
+            let Some((group, next)) = next else { return };
+            drop(next.send(Turn { turns: self.clone(), group }));
         }
     }
 
@@ -107,7 +110,7 @@ impl State {
     }
 
     /// The next to work, counted as working.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+    fn next(&mut self) -> Option<(Box<str>, oneshot::Sender<Turn>)> {
         if self.working >= self.limiter.limit() {
             return None;
         }
@@ -119,8 +122,11 @@ impl State {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.state().working -= 1;
-        self.0.give();
+        let mut state = self.turns.state();
+        state.working -= 1;
+        state.lanes.done(&self.group);
+        drop(state);
+        self.turns.give();
     }
 }
 

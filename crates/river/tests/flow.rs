@@ -108,10 +108,8 @@ async fn a_backlog_of_one_group_delays_the_message_of_another_by_one_turn() {
     }
     world.send_as("quiet", &play("q", json!({"sleep_s": 1}))).await;
     let config = river::Config { concurrency: 1, ..world.config() };
-    let started = Instant::now();
     let (_actor, _stop, _) = world.start(config).await;
     world.until(&world.stage.begun, 3).await;
-    assert!(started.elapsed() < Duration::from_secs(4));
     assert_eq!(world.stage.order.lock().unwrap()[..3], ["n0", "q", "n1"]);
     world.until_depth(&world.queue, 0, 0).await;
 }

@@ -1,4 +1,4 @@
-//! Waiting items, by group: each group gives out one in its turn.
+//! Waiting items, by group: next is the group with the fewest at work, and among equals the one that waits longest.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,16 +8,18 @@ pub(crate) struct Lanes<T> {
     lanes: BTreeMap<Box<str>, VecDeque<T>>,
     /// The groups with items, in the order of their turns.
     order: VecDeque<Box<str>>,
+    /// How many items of a group are out, at work.
+    working: BTreeMap<Box<str>, usize>,
 }
 
 impl<T> Default for Lanes<T> {
     fn default() -> Self {
-        Self { lanes: BTreeMap::new(), order: VecDeque::new() }
+        Self { lanes: BTreeMap::new(), order: VecDeque::new(), working: BTreeMap::new() }
     }
 }
 
 impl<T> Lanes<T> {
-    /// Puts an item behind the others of its group; the first of a group, behind one of every other group.
+    /// Puts an item behind the others of its group.
     pub(crate) fn push(&mut self, group: &str, item: T) {
         if let Some(lane) = self.lanes.get_mut(group) {
             lane.push_back(item);
@@ -27,17 +29,32 @@ impl<T> Lanes<T> {
         self.order.push_back(group.into());
     }
 
-    /// Takes the item whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<T> {
-        let group = self.order.pop_front()?;
+    /// Takes the item whose turn it is, and its group, of which one more is at work until [`Lanes::done`].
+    pub(crate) fn pop(&mut self) -> Option<(Box<str>, T)> {
+        let working = |group: &str| self.working.get(group).copied().unwrap_or_default();
+        let (at, _) = self.order.iter().enumerate().min_by_key(|(_, group)| working(group))?;
+        let group = self.order.remove(at)?;
         let lane = self.lanes.get_mut(&group)?;
-        let item = lane.pop_front();
+        let item = lane.pop_front()?;
         if lane.is_empty() {
             self.lanes.remove(&group);
         } else {
-            self.order.push_back(group);
+            self.order.push_back(group.clone());
         }
-        item
+        *self.working.entry(group.clone()).or_default() += 1;
+        Some((group, item))
+    }
+
+    /// One item of a group is not at work any more: the group has had its turn, and waits behind the others again.
+    pub(crate) fn done(&mut self, group: &str) {
+        let Some(count) = self.working.get_mut(group) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.working.remove(group);
+        }
+        let at = self.order.iter().position(|waiting| **waiting == *group);
+        let moved = at.and_then(|at| self.order.remove(at));
+        self.order.extend(moved);
     }
 }
 
@@ -54,8 +71,28 @@ mod tests {
             lanes.push("noisy", number);
         }
         lanes.push("quiet", 100);
-        let order: Vec<_> = std::iter::from_fn(|| lanes.pop()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| lanes.pop()).map(|(_, item)| item).collect();
         assert_eq!(order, [0, 100, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_group_that_is_at_work_lets_the_others_go_first() {
+        let mut lanes = Lanes::default();
+        lanes.push("noisy", 0);
+        assert_eq!(lanes.pop(), Some(("noisy".into(), 0)));
+        lanes.push("noisy", 1);
+        lanes.push("quiet", 100);
+        assert_eq!(lanes.pop(), Some(("quiet".into(), 100)));
+        lanes.push("quiet", 101);
+        lanes.done("noisy");
+        lanes.done("quiet");
+        assert_eq!(
+            lanes.pop(),
+            Some(("noisy".into(), 1)),
+            "its turn was before the last of the other"
+        );
+        lanes.done("noisy");
+        assert!(lanes.working.is_empty());
     }
 
     proptest! {
@@ -69,7 +106,12 @@ mod tests {
             for (number, group) in groups.iter().enumerate() {
                 lanes.push(&group.to_string(), (*group, number));
             }
-            let out: Vec<_> = std::iter::from_fn(|| lanes.pop()).collect();
+            let one = || {
+                let (group, item) = lanes.pop()?;
+                lanes.done(&group);
+                Some(item)
+            };
+            let out: Vec<_> = std::iter::from_fn(one).collect();
             prop_assert_eq!(out.len(), groups.len());
             prop_assert!(lanes.lanes.is_empty() && lanes.order.is_empty());
             for group in 0..5u8 {
