@@ -120,10 +120,17 @@ fn progress(command: &Command, row: Option<&Row>) -> Progress {
         (Command::Unsubscribe { .. }, None) | (Command::Advertise { .. }, Some(_)) => {
             Progress::Applied
         }
-        (Command::StartExperiment(_), Some(_)) => match word("Status").map(String::as_str) {
-            Some("running") => Progress::Applied,
-            _ => Progress::Waiting,
-        },
+        (Command::StartExperiment(experiment), Some(row)) => {
+            match word("Status").map(String::as_str) {
+                Some("running") if experiment::definition(row).as_ref() == Some(experiment) => {
+                    Progress::Applied
+                }
+                Some("running") => Progress::Degraded(
+                    "another experiment runs under its name: stop that first".to_owned(),
+                ),
+                _ => Progress::Waiting,
+            }
+        }
         (Command::StopExperiment { .. }, Some(_)) => match word("Status").map(String::as_str) {
             Some("stopped") => Progress::Applied,
             _ => Progress::Waiting,
@@ -176,6 +183,7 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
 
 #[cfg(test)]
 mod tests {
+    use event::experiment::Arm;
     use local_aws::LocalAws;
 
     use super::*;
@@ -192,6 +200,30 @@ mod tests {
 
     fn subscribe() -> Command {
         Command::subscribe("r1", "ViewPage")
+    }
+
+    #[test]
+    fn an_experiment_runs_once_its_own_definition_does() {
+        let arm = |name: &str| Arm { name: name.into(), weight: 1, river: None };
+        let experiment = Experiment {
+            name: "ranking".into(),
+            on: vec!["ViewPage".into()],
+            unit: "/subject".into(),
+            arms: vec![arm("control"), arm("bold")],
+        };
+        let start = Command::StartExperiment(experiment.clone());
+        let of = |experiment: &Experiment, status: &str| {
+            let definition = serde_json::to_string(experiment).unwrap();
+            progress(&start, Some(&row(&[("Definition", &definition), ("Status", status)])))
+        };
+        assert_eq!(progress(&start, None), Progress::Waiting);
+        assert_eq!(of(&experiment, "stopped"), Progress::Waiting);
+        assert_eq!(of(&experiment, "running"), Progress::Applied);
+        let other = Experiment { unit: "/payload/name".into(), ..experiment };
+        assert!(matches!(of(&other, "running"), Progress::Degraded(_)));
+        let stop = Command::StopExperiment { name: "ranking".into() };
+        assert_eq!(progress(&stop, Some(&row(&[("Status", "running")]))), Progress::Waiting);
+        assert_eq!(progress(&stop, Some(&row(&[("Status", "stopped")]))), Progress::Applied);
     }
 
     #[test]

@@ -52,3 +52,8 @@ pub use experiments::Experiments;
 pub use handler::{Failure, Handler, Outcome, payload};
 pub use rapids::{NotPublished, Rapids};
 pub use service::Service;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
