@@ -36,6 +36,10 @@ pub struct Config {
     pub queue: Queue,
     /// The rivers' dead-letter queues.
     pub dead_letter: DeadLetter,
+    /// Whether leases are renewed on a thread of their own; no setting for users. Off only where time is
+    /// virtual: that thread's is not.
+    #[serde(skip)]
+    pub renewal_thread: bool,
 }
 
 /// Settings of a river's queue.
@@ -73,6 +77,7 @@ impl Default for Config {
             raw_delivery: false,
             queue: Queue::default(),
             dead_letter: DeadLetter::default(),
+            renewal_thread: kcl.renewal_thread,
         }
     }
 }
@@ -158,6 +163,7 @@ impl Config {
         kcl::Settings {
             failover: self.failover,
             read_interval: self.read_interval,
+            renewal_thread: self.renewal_thread,
             ..kcl::Settings::new(stream, table, instance)
         }
     }

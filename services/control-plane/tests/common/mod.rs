@@ -36,6 +36,7 @@ impl World {
         let kinesis = aws_sdk_kinesis::Client::new(&sdk);
         kinesis.create_stream().stream_name("Control-dev").shard_count(1).send().await.unwrap();
         let kit = Kit::new("control-plane", sdk.clone());
+        let config = Config { renewal_thread: false, ..config };
         let stop = CancellationToken::new();
         let embedded = embed::<ControlPlane>(kit.clone(), config, None, stop.clone()).await;
         let embedded = embedded.unwrap();
