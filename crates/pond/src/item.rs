@@ -23,6 +23,15 @@ pub(crate) fn seconds(at: Timestamp) -> AttributeValue {
     AttributeValue::N(at.as_second().to_string())
 }
 
+pub(crate) fn number(value: u32) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// A small number; none where it is missing or something else.
+pub(crate) fn number_of(item: &Item, attribute: &str) -> Option<u32> {
+    item.get(attribute)?.as_n().ok()?.parse().ok()
+}
+
 /// The key of an item.
 pub(crate) fn key(pk: &str, sk: &str) -> Item {
     HashMap::from([(PK.to_owned(), text(pk)), (SK.to_owned(), text(sk))])

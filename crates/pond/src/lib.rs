@@ -27,4 +27,6 @@ pub use inbox::Inbox;
 pub use reference::Reference;
 pub use rule::{Requires, Rule, due};
 pub use table::Pond;
-pub use window::{Closing, Collected, Frozen, Opening, WindowId, Windows};
+pub use window::{
+    CloseReason, Closing, Collected, Frozen, Lateness, Opening, Solution, When, WindowId, Windows,
+};

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use event::{Event, EventId};
 use local_aws::{Fault, Service};
-use pond::{Closing, Collected, Error, Frozen, Opening, WindowId, Windows};
+use pond::{
+    CloseReason, Closing, Collected, Error, Frozen, Lateness, Opening, When, WindowId, Windows,
+};
 use serde_json::json;
 use tokio::time::sleep;
 use world::{World, event, view};
@@ -34,16 +36,20 @@ async fn collect(world: &World, solution: &str) -> Collected {
     windows(world).collect(&id(), solution, &solution.to_owned()).await.unwrap()
 }
 
+fn values(frozen: &Frozen<String>) -> Vec<&String> {
+    frozen.solutions.iter().map(|solution| &solution.value).collect()
+}
+
 /// A choice that tells who made it.
 fn chosen_by(who: &str) -> impl Fn(&Frozen<String>) -> Event {
-    move |frozen| event("selection", json!({"by": who, "of": frozen.solutions}))
+    move |frozen| event("selection", json!({"by": who, "of": values(frozen)}))
 }
 
 /// Closes to the end as `who`, and returns what was published on the way.
 async fn finish(world: &World, who: &str) -> Result<Option<Event>, Error> {
-    match windows(world).close(&id(), chosen_by(who)).await? {
-        Closing::Emit { event, .. } => {
-            windows(world).sent(&id()).await?;
+    match windows(world).close(&id(), When::Due, chosen_by(who)).await? {
+        Closing::Emit { event, revision, .. } => {
+            windows(world).sent(&id(), revision).await?;
             Ok(Some(*event))
         }
         Closing::Sent => Ok(None),
@@ -60,18 +66,21 @@ async fn what_is_collected_in_time_is_chosen_from_once_the_time_is_over() {
     assert_eq!(collect(&world, "a").await, Collected::Added);
     assert_eq!(collect(&world, "b").await, Collected::Duplicate);
     let due = world.now() + jiff::SignedDuration::from_millis(OPEN_MS);
-    let early = windows(&world).close(&id(), chosen_by("x")).await.unwrap();
+    let early = windows(&world).close(&id(), When::Due, chosen_by("x")).await.unwrap();
     assert_eq!(early, Closing::NotYet { due });
     world.advance_ms(OPEN_MS);
-    let Closing::Emit { event, opening } =
-        windows(&world).close(&id(), chosen_by("x")).await.unwrap()
+    let Closing::Emit { event, revision: 1, opening } =
+        windows(&world).close(&id(), When::Due, chosen_by("x")).await.unwrap()
     else {
         panic!("nothing to emit");
     };
     assert_eq!(event.payload, json!({"by": "x", "of": ["a", "b"]}));
     assert_eq!(opening.cause, view());
-    windows(&world).sent(&id()).await.unwrap();
-    assert_eq!(windows(&world).close(&id(), chosen_by("y")).await.unwrap(), Closing::Sent);
+    windows(&world).sent(&id(), 1).await.unwrap();
+    assert_eq!(
+        windows(&world).close(&id(), When::Due, chosen_by("y")).await.unwrap(),
+        Closing::Sent
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +96,7 @@ async fn an_empty_window_is_chosen_from_too() {
 async fn without_a_window_nothing_is_written() {
     let world = World::new().await;
     assert_eq!(collect(&world, "a").await, Collected::NoWindow);
-    let close = windows(&world).close(&id(), chosen_by("x")).await.unwrap();
+    let close = windows(&world).close(&id(), When::Due, chosen_by("x")).await.unwrap();
     assert_eq!(close, Closing::NoWindow);
     let items = world.dynamodb().scan().table_name("Pond-test-dev").send().await.unwrap();
     assert_eq!(items.count, 0);
@@ -120,7 +129,7 @@ async fn two_that_close_at_once_publish_one_content() {
             world.aws.faults().add(slow.delay(Duration::from_millis(500)));
             let choose = |who| async move { windows_close(who).await };
             async fn windows_close((world, who): (&World, &str)) -> Closing {
-                windows(world).close(&id(), chosen_by(who)).await.unwrap()
+                windows(world).close(&id(), When::Due, chosen_by(who)).await.unwrap()
             }
             let (one, other) = tokio::join!(choose((&world, "one")), choose((&world, "other")));
             assert_eq!(one, other, "{delayed} {nth}");
@@ -154,7 +163,8 @@ async fn a_crash_at_any_step_changes_neither_whether_nor_what_is_chosen() {
                 if let Some(event) = event {
                     let of = event.payload["of"].as_array().unwrap();
                     assert!(of.contains(&json!("a")), "an offer is lost: {event:?}");
-                    let again = windows(&world).close(&id(), chosen_by("third")).await.unwrap();
+                    let again =
+                        windows(&world).close(&id(), When::Due, chosen_by("third")).await.unwrap();
                     assert_eq!(again, Closing::Sent);
                 }
             }
@@ -222,4 +232,100 @@ async fn windows_of_one_conversation_are_apart() {
         windows(&world).collect(&hotel, "a", &"a".to_owned()).await.unwrap(),
         Collected::NoWindow
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_can_be_closed_before_its_time_and_says_why() {
+    let world = World::new().await;
+    open(&world).await;
+    collect(&world, "a").await;
+    let choose = |frozen: &Frozen<String>| event("selection", json!(frozen.reason.as_str()));
+    let now = When::Now(CloseReason::Complete);
+    let closed = windows(&world).close(&id(), now, choose).await.unwrap();
+    let Closing::Emit { event, .. } = closed else { panic!("{closed:?}") };
+    assert_eq!(event.payload, json!("complete"));
+    assert_eq!(collect(&world, "b").await, Collected::Late { first: true });
+}
+
+const LATENESS: Lateness =
+    Lateness { within: jiff::SignedDuration::from_secs(30), amendments_max: 2 };
+
+/// Publishes whatever there is to amend, and returns the contents.
+async fn amend(world: &World) -> Result<Vec<Event>, Error> {
+    let mut published = Vec::new();
+    let choose = |frozen: &Frozen<String>, current: &Event| {
+        let payload = json!({"revision": frozen.revision, "of": values(frozen)});
+        (payload["of"] != current.payload["of"]).then(|| event("amendment", payload))
+    };
+    loop {
+        match windows(world).amend(&id(), LATENESS, choose).await? {
+            Closing::Emit { event, revision, .. } => {
+                windows(world).sent(&id(), revision).await?;
+                published.push(*event);
+            }
+            Closing::Sent => return Ok(published),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A window that is closed over `in time`, and its choice published.
+async fn chosen() -> World {
+    let world = World::new().await;
+    open(&world).await;
+    collect(&world, "in time").await;
+    world.advance_ms(OPEN_MS);
+    finish(&world, "x").await.unwrap();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_soon_after_amends_the_choice_and_not_more_often_than_allowed() {
+    let world = chosen().await;
+    assert_eq!(amend(&world).await.unwrap(), [], "nothing came late");
+    for (n, late) in [(2, "l1"), (3, "l2")] {
+        collect(&world, late).await;
+        let [amended] = &amend(&world).await.unwrap()[..] else { panic!("one amendment") };
+        assert_eq!(amended.payload["revision"], n);
+        assert!(amended.payload["of"].as_array().unwrap().contains(&json!(late)));
+        assert_eq!(amend(&world).await.unwrap(), [], "it is amended for");
+    }
+    collect(&world, "l3").await;
+    assert_eq!(amend(&world).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_much_later_is_kept_and_amends_nothing() {
+    let world = chosen().await;
+    world.advance_ms(30_001);
+    assert_eq!(collect(&world, "late").await, Collected::Late { first: true });
+    assert_eq!(amend(&world).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_step_of_an_amendment_is_made_up_for_by_the_next_to_try() {
+    for (operation, times) in [("GetItem", 4), ("UpdateItem", 2), ("Query", 2)] {
+        for nth in 0..times {
+            for done_before in [false, true] {
+                let world = chosen().await;
+                collect(&world, "late").await;
+                let crash = Fault::on(Service::DynamoDb, operation).after(nth).always();
+                world.aws.faults().add(if done_before {
+                    crash.lose_reply()
+                } else {
+                    crash.error(400, "AccessDeniedException", "it is dead")
+                });
+                // Whether it got through before or not, what the next one does is right.
+                amend(&world).await.ok();
+                world.aws.faults().clear();
+                amend(&world).await.unwrap();
+                let look = |_: &Frozen<String>, current: &Event| {
+                    assert_eq!(current.payload["of"], json!(["in time", "late"]));
+                    None
+                };
+                let looked = windows(&world).amend(&id(), LATENESS, look).await.unwrap();
+                assert_eq!(looked, Closing::Sent, "{operation} {nth}");
+            }
+        }
+    }
 }

@@ -1,12 +1,10 @@
 //! What an operator may set of the offer engine.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use chassis::{Problems, Validate};
+use need::Window;
 use serde::{Deserialize, Serialize};
-
-use crate::deadline;
-use crate::policy;
 
 /// Settings of the offer engine, beside those of the kit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,57 +14,74 @@ pub struct Config {
     pub slots: Vec<String>,
     /// How long offers are collected.
     pub window: Window,
+    /// When each of these services has made an offer, nothing more is waited for; where none is named, the window's
+    /// time is.
+    pub expected: BTreeSet<String>,
     /// How offers are chosen.
     pub policy: Policy,
-}
-
-/// How long offers are collected.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Window {
-    /// From the time of the view, by its timestamp.
-    #[serde(with = "chassis::duration")]
-    pub length: Duration,
-    /// At least this long after the engine has heard of the view.
-    #[serde(with = "chassis::duration")]
-    pub least: Duration,
-    /// At most this long after the engine has heard of the view.
-    #[serde(with = "chassis::duration")]
-    pub most: Duration,
 }
 
 /// How offers are chosen.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Most offers in a selection.
+    /// By which rule.
+    pub rule: Rule,
+    /// Most offers in a selection; for `ranked`.
     pub top: u16,
-    /// Most offers of one offerer in a selection.
+    /// Most offers of one offerer in a selection; for `ranked`.
     pub per_offerer: u16,
+    /// So many offers have to come; for `quorum`.
+    pub quorum: u16,
+}
+
+/// A rule to choose by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// The best by expected margin; of each offerer only what fits the customer best.
+    #[default]
+    Ranked,
+    /// The one best offer.
+    Best,
+    /// The one that came first; the window closes with it.
+    First,
+    /// Those that came first, if so many have come; the window closes with the last of them.
+    Quorum,
+    /// All that stand.
+    All,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let (window, policy) = (Window::default(), Policy::default());
-        Self { slots: vec!["rental".to_owned()], window, policy }
-    }
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        let ms = Duration::from_millis;
-        Self { length: ms(2_000), least: ms(300), most: ms(5_000) }
+        Self {
+            slots: vec!["rental".to_owned()],
+            window: Window::default(),
+            expected: BTreeSet::new(),
+            policy: Policy::default(),
+        }
     }
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { top: 3, per_offerer: 2 }
+        Self { rule: Rule::Ranked, top: 3, per_offerer: 2, quorum: 2 }
     }
 }
 
-/// SQS delays a message, and so the durable timer, by 15 minutes at most.
-const WINDOW_MOST: Duration = Duration::from_secs(14 * 60);
+impl Policy {
+    pub(crate) fn chosen(self) -> need::Policy {
+        let (top, per_source) = (usize::from(self.top), usize::from(self.per_offerer));
+        match self.rule {
+            Rule::Ranked => need::Policy::Ranked { top, per_source },
+            Rule::Best => need::Policy::Best,
+            Rule::First => need::Policy::First,
+            Rule::Quorum => need::Policy::Quorum(usize::from(self.quorum)),
+            Rule::All => need::Policy::All,
+        }
+    }
+}
+
 /// A selection has to fit into a message, however long its titles are.
 const TOP_MOST: u16 = 50;
 
@@ -75,15 +90,15 @@ impl Validate for Config {
         if self.slots.is_empty() || self.slots.iter().any(String::is_empty) {
             problems.report("slots", "must name at least one slot, for example rental");
         }
-        let Window { length, least, most } = self.window;
-        if !(least..=most).contains(&length) {
-            problems.report("window.length", "must be between window.least and window.most");
+        problems.section("window", &self.window);
+        if self.expected.iter().any(String::is_empty) {
+            problems.report("expected", "must name services, for example location");
         }
-        if most > WINDOW_MOST {
-            problems.report("window.most", "must be at most 14m");
-        }
-        if !(1..=TOP_MOST).contains(&self.policy.top) {
-            problems.report("policy.top", format!("must be 1 to {TOP_MOST}"));
+        for (key, value) in [("policy.top", self.policy.top), ("policy.quorum", self.policy.quorum)]
+        {
+            if !(1..=TOP_MOST).contains(&value) {
+                problems.report(key, format!("must be 1 to {TOP_MOST}"));
+            }
         }
         if self.policy.per_offerer == 0 {
             problems.report("policy.per_offerer", "must be at least 1");
@@ -91,23 +106,10 @@ impl Validate for Config {
     }
 }
 
-impl From<Window> for deadline::Bounds {
-    fn from(window: Window) -> Self {
-        // Validated to be some minutes at most.
-        let signed = |duration: Duration| duration.try_into().unwrap_or_default();
-        let Window { length, least, most } = window;
-        Self { length: signed(length), least: signed(least), most: signed(most) }
-    }
-}
-
-impl From<Policy> for policy::Limits {
-    fn from(policy: Policy) -> Self {
-        Self { top: usize::from(policy.top), per_offerer: usize::from(policy.per_offerer) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -117,10 +119,22 @@ mod tests {
 
     #[test]
     fn every_broken_rule_is_told_by_key() {
-        let window = Window { length: Duration::from_secs(6), ..Window::default() };
-        let wrong = Config { slots: Vec::new(), window, policy: Policy { top: 0, per_offerer: 0 } };
+        let wrong = Config {
+            slots: Vec::new(),
+            window: Window { length: Duration::from_secs(6), ..Window::default() },
+            expected: BTreeSet::from([String::new()]),
+            policy: Policy { top: 0, per_offerer: 0, quorum: 51, ..Policy::default() },
+        };
         let problems = Problems::of(&wrong).to_string();
-        for key in ["slots", "window.length", "policy.top", "policy.per_offerer"] {
+        let keys = [
+            "slots",
+            "window.length",
+            "expected",
+            "policy.top",
+            "policy.per_offerer",
+            "policy.quorum",
+        ];
+        for key in keys {
             assert!(problems.contains(key), "{problems}");
         }
     }

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use pond::Collected;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use need::{Collected, Seen};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use river::Event;
+
+use crate::offer::Offer;
 
 /// Counters of one engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     collected: IntCounterVec,
+    late: IntCounterVec,
     selections: IntCounterVec,
+    amendments: IntCounter,
     time_to_offer: Histogram,
 }
 
@@ -22,6 +26,15 @@ impl Metrics {
                 "offers_collected_total",
                 "Offers by what became of them: added to a window, a duplicate, or late.",
                 "outcome",
+            )?,
+            late: counter(
+                "offers_late_total",
+                "Offers that came after their selection, by what that led to: amended or only recorded.",
+                "action",
+            )?,
+            amendments: IntCounter::new(
+                "offers_amended_total",
+                "Selections that were put in the place of another, for offers that came later.",
             )?,
             selections: counter(
                 "offers_selected_total",
@@ -37,12 +50,26 @@ impl Metrics {
             )?,
         };
         registry.register(Box::new(metrics.collected.clone()))?;
+        registry.register(Box::new(metrics.late.clone()))?;
         registry.register(Box::new(metrics.selections.clone()))?;
+        registry.register(Box::new(metrics.amendments.clone()))?;
         registry.register(Box::new(metrics.time_to_offer.clone()))?;
         Ok(metrics)
     }
 
-    pub(crate) fn collected(&self, collected: Collected) {
+    pub(crate) fn saw(&self, seen: &Seen<'_, Offer>) {
+        match *seen {
+            Seen::Collected(collected) => self.collected(collected),
+            Seen::Late { amended, .. } => {
+                let action = if amended { "amended" } else { "recorded" };
+                self.late.with_label_values(&[action]).inc();
+            }
+            Seen::Chosen { choice, revision: 1, took } => self.selected(choice, took),
+            Seen::Chosen { .. } => self.amendments.inc(),
+        }
+    }
+
+    fn collected(&self, collected: Collected) {
         let outcome = match collected {
             Collected::Added => "added",
             Collected::Late { first: true } => "late",
@@ -53,7 +80,7 @@ impl Metrics {
     }
 
     /// A selection is out, so long after its window's cause.
-    pub(crate) fn selected(&self, selection: &Event, took: Duration) {
+    fn selected(&self, selection: &Event, took: Duration) {
         let result = if selection.payload["result"] == "some" { "some" } else { "none" };
         self.selections.with_label_values(&[result]).inc();
         self.time_to_offer.observe(took.as_secs_f64());

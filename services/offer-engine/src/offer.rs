@@ -1,6 +1,7 @@
 //! An offer, as far as the engine cares.
 
 use jiff::Timestamp;
+use need::Candidate;
 use river::{Event, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -116,6 +117,34 @@ impl Offer {
             return Some(format!("it supersedes more than {SUPERSEDES_MAX} offers"));
         }
         None
+    }
+}
+
+impl Candidate for Offer {
+    fn id(&self) -> &str {
+        &self.offer_id
+    }
+
+    fn source(&self) -> &str {
+        &self.offerer
+    }
+
+    fn specificity(&self) -> usize {
+        self.specificity
+    }
+
+    /// Expected margin.
+    #[expect(clippy::cast_precision_loss, reason = "a margin is far below 2^53 cents")]
+    fn score(&self) -> f64 {
+        self.value as f64 * self.likelihood
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    fn supersedes(&self) -> &[String] {
+        &self.supersedes
     }
 }
 

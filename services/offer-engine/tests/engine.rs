@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use event::Event;
 use local_aws::{Fault, Service};
+use offer_engine::{Config, Policy, Rule};
 use serde_json::json;
 use tokio::time::sleep;
 use world::{World, ids};
@@ -47,8 +48,8 @@ async fn sallys_offers_are_collected_for_a_while_and_the_best_fitting_comes_firs
         "reason": "superseded", "by": "brand-segment",
     });
     assert_eq!(payload["rejected"][0], superseded);
-    assert_eq!(payload["policy"], json!({"name": "ranked", "version": 1}));
-    assert_eq!(payload["counts"], json!({"received": 5, "selected": 2, "rejected": 3}));
+    assert_eq!(payload["policy"], json!({"name": "ranked", "version": 2}));
+    assert_eq!(payload["counts"], json!({"received": 5, "late": 0, "selected": 2, "rejected": 3}));
     assert_eq!((&payload["revision"], &payload["result"]), (&json!(1), &json!("some")));
     world.until_drained().await;
     assert_eq!(world.published().await.len(), 1, "something else is on the rapids");
@@ -147,19 +148,98 @@ async fn a_selection_that_the_rapids_do_not_take_is_published_later_as_it_was_ch
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_offer_is_counted_and_changes_nothing() {
+async fn a_late_offer_that_is_good_enough_amends_the_selection_once() {
     let world = World::new().await;
     let engine = world.engine().await;
     let view = world.view();
     world.send(&view).await;
-    world.selection().await;
-    let late = world.offer(&view, "late", "brand", 1);
+    world.send(&world.offer(&view, "in time", "brand", 1)).await;
+    let first = world.selection().await;
+    let late = world.offer(&view, "late", "location", 3);
     world.send(&late).await;
     world.send(&late).await;
     world.until_drained().await;
+    let published = world.published().await;
+    let [_, amended] = &published[..] else { panic!("{published:#?}") };
+    let amended = Event::parse(amended.as_bytes()).unwrap();
+    assert_eq!((&*amended.event_type, &amended.payload["revision"]), ("OffersAmended", &json!(2)));
+    assert_eq!(ids(&amended, "offers"), ["late", "in time"]);
+    assert_eq!(amended.payload["windowId"], first.payload["windowId"]);
+    assert_ne!(amended.event_id, first.event_id);
+    assert_eq!(amended.payload["counts"]["late"], 1);
     assert_eq!(engine.counted("offers_collected_total", "late"), 1);
     assert_eq!(engine.counted("offers_collected_total", "duplicate"), 1);
+    assert_eq!(engine.counted("offers_late_total", "amended"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_offer_that_changes_nothing_is_recorded_only() {
+    let world = World::new().await;
+    let engine = world.engine().await;
+    let view = world.view();
+    world.send(&view).await;
+    world.send(&world.offer(&view, "in time", "brand", 2)).await;
+    world.selection().await;
+    world.send(&world.offer(&view, "worse", "brand", 1)).await;
+    world.until_drained().await;
+    sleep(Duration::from_secs(31)).await;
+    world.send(&world.offer(&view, "best but much later", "location", 3)).await;
+    world.until_drained().await;
     assert_eq!(world.published().await.len(), 1);
+    assert_eq!(engine.counted("offers_late_total", "recorded"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_closes_early_when_all_expected_have_answered() {
+    let world = World::new().await;
+    let expected = ["brand", "location"].map(str::to_owned).into();
+    let _engine = world.engine_with(Config { expected, ..Config::default() }).await;
+    let view = world.view();
+    world.send(&view).await;
+    world.send(&world.offer(&view, "a", "brand", 1)).await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.published().await.len(), 0);
+    world.send(&world.offer(&view, "b", "location", 1)).await;
+    let selection = world.selection().await;
+    assert_eq!(selection.payload["window"]["reason"], "complete");
+    assert_eq!(ids(&selection, "offers"), ["a", "b"]);
+    assert!(selection.timestamp.duration_since(view.timestamp).as_millis() < 1_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_closes_early_when_nothing_comes_any_more() {
+    let world = World::new().await;
+    let quiet = Duration::from_millis(400);
+    let window = need::Window { quiet, ..need::Window::default() };
+    let _engine = world.engine_with(Config { window, ..Config::default() }).await;
+    let view = world.view();
+    world.send(&view).await;
+    sleep(Duration::from_millis(700)).await;
+    for id in ["a", "b"] {
+        world.send(&world.offer(&view, id, id, 1)).await;
+        sleep(Duration::from_millis(200)).await;
+    }
+    let selection = world.selection().await;
+    assert_eq!(selection.payload["window"]["reason"], "quiet");
+    assert_eq!(ids(&selection, "offers"), ["a", "b"]);
+    world.until_drained().await;
+    assert_eq!(world.published().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_offer_wins_where_the_policy_says_so() {
+    let world = World::new().await;
+    let policy = Policy { rule: Rule::First, ..Policy::default() };
+    let _engine = world.engine_with(Config { policy, ..Config::default() }).await;
+    let view = world.view();
+    world.send(&view).await;
+    world.send(&world.offer(&view, "first", "brand", 1)).await;
+    let selection = world.selection().await;
+    assert_eq!(ids(&selection, "offers"), ["first"]);
+    assert_eq!(selection.payload["policy"], json!({"name": "first", "version": 1}));
+    world.send(&world.offer(&view, "better", "location", 3)).await;
+    world.until_drained().await;
+    assert_eq!(world.published().await.len(), 1, "the first stays the first");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,14 +11,16 @@
 //! - **close**: OPEN → CLOSING when due. From here on no transaction can add a solution, so the solutions that a
 //!   consistent query finds are all there will ever be. The choice is a function of them, and is written down
 //!   with CLOSING → EMITTED: the first to write decides, and everybody publishes what is written;
-//! - **sent**: noted after the choice is on the rapids.
+//! - **sent**: noted after the choice is on the rapids;
+//! - **amend**: a solution that comes too late is kept beside the window, and may lead to another choice while it is
+//!   fresh. That is written over the last one, which must be on the rapids, under the next revision: again the first
+//!   to write decides, and everybody publishes what is written.
 //!
 //! The two obvious short cuts lose or duplicate: reading the solutions before the window is closed misses one that
 //! comes in between; publishing before the choice is written lets two processes publish two choices. `protocol` goes
 //! through every order of steps, crashes and copies, and shows that both fail and this one does not.
-//!
-//! A solution that comes too late is kept beside the window. Amending a choice because of it is not done here yet.
 
+mod close;
 mod collect;
 #[cfg(test)]
 mod protocol;
@@ -27,16 +29,13 @@ mod state;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
 use event::Event;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::sleep;
 
 use self::collect::Attempt;
-use self::state::{CLOSING, EMITTED, OPEN, Step, Window};
-pub use self::state::{Frozen, Opening, WindowId};
+pub use self::state::{CloseReason, Frozen, Lateness, Opening, Solution, When, WindowId};
+use self::state::{OPEN, Window};
 use crate::item::{self, Item};
 use crate::table::LONGER_THAN_ANY_MESSAGE;
 use crate::{Error, Pond};
@@ -85,6 +84,8 @@ pub enum Closing {
     Emit {
         /// What was chosen, as the first process to choose wrote it down.
         event: Box<Event>,
+        /// 1 for the first choice, more for amendments.
+        revision: u32,
         /// How the window opened.
         opening: Box<Opening>,
     },
@@ -150,57 +151,12 @@ impl<S: Serialize + DeserializeOwned> Windows<S> {
         Err(self.contended(pk))
     }
 
-    /// Brings a window as far as it can be brought now: closes it when it is due, and lets `choose` decide, unless
-    /// that is done already. `choose` has to be a function of what it is given.
+    /// What is in the window so far, in the order of ids; what came too late is not.
     ///
     /// # Errors
-    /// [`Error::Aws`], [`Error::Unreadable`], [`Error::Contended`].
-    pub async fn close(
-        &self,
-        id: &WindowId,
-        choose: impl Fn(&Frozen<S>) -> Event,
-    ) -> Result<Closing, Error> {
-        let now = self.0.now();
-        for attempt in 0..ATTEMPTS_MAX {
-            let Some(window) = self.read(id).await? else { return Ok(Closing::NoWindow) };
-            let written = match window.step(now) {
-                Step::Wait { due } => return Ok(Closing::NotYet { due }),
-                Step::Publish { event } => {
-                    let opening = Box::new(window.opening);
-                    return Ok(Closing::Emit { event, opening });
-                }
-                Step::Nothing => return Ok(Closing::Sent),
-                Step::Freeze => {
-                    let closed_at = item::text(now.to_string());
-                    self.advance(id, (OPEN, CLOSING), ("closed_at", closed_at)).await?
-                }
-                Step::Choose { closed_at } => {
-                    let solutions = self.solutions(id).await?;
-                    let frozen = Frozen { opening: window.opening, closed_at, solutions };
-                    let event = item::text(choose(&frozen).to_json());
-                    self.advance(id, (CLOSING, EMITTED), ("event", event)).await?
-                }
-            };
-            if !written {
-                self.pause(attempt).await;
-            }
-        }
-        Err(self.contended(id.pk()))
-    }
-
-    /// Notes that the choice is on the rapids.
-    ///
-    /// # Errors
-    /// [`Error::Aws`], [`Error::Contended`].
-    pub async fn sent(&self, id: &WindowId) -> Result<(), Error> {
-        for attempt in 0..ATTEMPTS_MAX {
-            let sent = ("sent", AttributeValue::Bool(true));
-            if self.advance(id, (EMITTED, EMITTED), sent).await? {
-                return Ok(());
-            }
-            self.pause(attempt).await;
-        }
-        Err(self.contended(id.pk()))
+    /// [`Error::Aws`], [`Error::Unreadable`].
+    pub async fn solutions(&self, id: &WindowId) -> Result<Vec<Solution<S>>, Error> {
+        self.kept(id, SOLUTION).await
     }
 
     async fn read(&self, id: &WindowId) -> Result<Option<Window>, Error> {
@@ -213,24 +169,32 @@ impl<S: Serialize + DeserializeOwned> Windows<S> {
     fn solution(&self, pk: &str, sk: &str, solution: &str) -> Item {
         let mut item = item::key(pk, sk);
         item.insert("solution".to_owned(), item::text(solution));
+        item.insert("at".to_owned(), item::text(self.0.now().to_string()));
         item.insert(item::TTL.to_owned(), self.0.expiry(LONGER_THAN_ANY_MESSAGE));
         item
     }
 
-    async fn solutions(&self, id: &WindowId) -> Result<Vec<S>, Error> {
+    /// The solutions whose sort keys begin with `prefix`.
+    async fn kept(&self, id: &WindowId, prefix: &str) -> Result<Vec<Solution<S>>, Error> {
         let pk = id.pk();
         let query = self.0.client.query().table_name(&*self.0.table).consistent_read(true);
         let query = query
-            .key_condition_expression("pk = :pk AND begins_with(sk, :solution)")
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", item::text(&pk))
-            .expression_attribute_values(":solution", item::text(SOLUTION));
+            .expression_attribute_values(":prefix", item::text(prefix));
         let mut items = query.into_paginator().items().send();
         let mut solutions = Vec::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(|e| Error::aws(&self.0.table, "reading solutions", e))?;
-            let solution = item::text_of(&item, "solution");
-            let solution = solution.and_then(|json| serde_json::from_str(json).ok());
-            solutions.push(solution.ok_or_else(|| self.0.unreadable(&pk, "solution"))?);
+            let value = item::text_of(&item, "solution");
+            let value = value.and_then(|json| serde_json::from_str(json).ok());
+            let at = item::text_of(&item, "at").and_then(|at| at.parse().ok());
+            let unreadable = |attribute: &str| self.0.unreadable(&pk, attribute);
+            solutions.push(Solution {
+                value: value.ok_or_else(|| unreadable("solution"))?,
+                at: at.ok_or_else(|| unreadable("at"))?,
+                late: prefix == LATE,
+            });
         }
         Ok(solutions)
     }
@@ -249,37 +213,6 @@ impl<S: Serialize + DeserializeOwned> Windows<S> {
             }
             Err(error) => Err(Error::aws(&self.0.table, action, error)),
         }
-    }
-
-    /// Moves the window from one state to the next and sets an attribute. False if it is not in the first state,
-    /// or a transaction on it is under way.
-    async fn advance(
-        &self,
-        id: &WindowId,
-        (from, to): (&str, &str),
-        (attribute, value): (&str, AttributeValue),
-    ) -> Result<bool, Error> {
-        let update = self.update(id).update_expression("SET #state = :to, #attribute = :value");
-        let update = update
-            .condition_expression("#state = :from")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_values(":from", item::text(from))
-            .expression_attribute_values(":to", item::text(to))
-            .expression_attribute_values(":value", value);
-        let Err(error) = update.send().await else { return Ok(true) };
-        match error.as_service_error() {
-            Some(
-                UpdateItemError::ConditionalCheckFailedException(_)
-                | UpdateItemError::TransactionConflictException(_),
-            ) => Ok(false),
-            _ => Err(Error::aws(&self.0.table, "moving a window", error)),
-        }
-    }
-
-    fn update(&self, id: &WindowId) -> UpdateItemFluentBuilder {
-        let update = self.0.client.update_item().table_name(&*self.0.table);
-        update.set_key(Some(item::key(&id.pk(), WINDOW)))
     }
 
     async fn pause(&self, attempt: u32) {

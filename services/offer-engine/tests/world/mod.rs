@@ -77,9 +77,14 @@ impl World {
     }
 
     pub(crate) async fn engine(&self) -> Engine {
+        self.engine_with(Config::default()).await
+    }
+
+    pub(crate) async fn engine_with(&self, handler: Config) -> Engine {
         let config = river::Config::<Config> {
             subscribe: false,
             report: river::Report::OFF,
+            handler,
             ..river::Config::default()
         };
         let kit = Kit::new("offer-engine", self.aws.sdk_config());
