@@ -15,6 +15,7 @@ pub struct Draft {
     payload: Value,
     rule: String,
     distinguishing: String,
+    cause: Option<(EventId, u32)>,
 }
 
 /// Who answers, and when.
@@ -37,6 +38,7 @@ impl Draft {
             payload,
             rule: rule.into(),
             distinguishing: String::new(),
+            cause: None,
         }
     }
 
@@ -44,6 +46,14 @@ impl Draft {
     #[must_use]
     pub fn distinct(mut self, by: impl Into<String>) -> Self {
         self.distinguishing = by.into();
+        self
+    }
+
+    /// Names the event that it follows from, and how far that is from its root, where this is not whichever event is
+    /// handled when it is made: what follows from several is then the same, whichever of them came last.
+    #[must_use]
+    pub fn caused_by(mut self, event: EventId, hops: u32) -> Self {
+        self.cause = Some((event, hops));
         self
     }
 
@@ -56,6 +66,8 @@ impl Draft {
     /// The finished event, caused by `cause`. The same draft, service and conversation give the same id.
     #[must_use]
     pub fn answer(self, cause: &Event, origin: Origin<'_>) -> Event {
+        let (caused_by, hops) =
+            self.cause.clone().unwrap_or_else(|| (cause.event_id.clone(), cause.hops));
         Event {
             event_id: self.id(&origin.producer.service, cause),
             event_type: self.event_type,
@@ -63,9 +75,9 @@ impl Draft {
             payload: self.payload,
             timestamp: origin.at,
             correlation_id: Some(cause.correlation().clone()),
-            causation_id: Some(cause.event_id.clone()),
+            causation_id: Some(caused_by),
             subject: cause.subject.clone(),
-            hops: cause.hops.saturating_add(1),
+            hops: hops.saturating_add(1),
             schema_version: None,
             producer: Some(origin.producer.clone()),
             traceparent: cause.traceparent.clone(),

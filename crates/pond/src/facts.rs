@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use event::{Draft, Event, EventId};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::item::{self, Item};
@@ -37,6 +37,8 @@ pub struct Fact {
     pub value: Value,
     /// The event that says it.
     pub event: EventId,
+    /// How far that is from its root.
+    pub hops: u32,
     /// Of two facts with one name, the greater replaces the other: by schema version, then time, then id.
     order: String,
 }
@@ -56,7 +58,17 @@ impl Fact {
         // A fixed width and an unsigned number, so that text sorts as time does.
         let micros = i128::from(event.timestamp.as_microsecond()) - i128::from(i64::MIN);
         let order = format!("{version:010} {micros:020} {}", event.event_id);
-        Self { name: name.into(), value, event: event.event_id.clone(), order }
+        let (hops, event) = (event.hops, event.event_id.clone());
+        Self { name: name.into(), value, event, hops, order }
+    }
+
+    /// When the event says that it happened; the beginning of time if the fact was written by somebody else and says
+    /// nothing of it.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        let micros = self.order.split(' ').nth(1).and_then(|micros| micros.parse::<i128>().ok());
+        let micros = micros.and_then(|micros| i64::try_from(micros + i128::from(i64::MIN)).ok());
+        micros.and_then(|at| Timestamp::from_microsecond(at).ok()).unwrap_or(Timestamp::MIN)
     }
 }
 
@@ -190,6 +202,7 @@ fn to_map(fact: &Fact) -> Item {
     Item::from([
         ("value".to_owned(), item::text(fact.value.to_string())),
         ("event".to_owned(), item::text(fact.event.as_str())),
+        ("hops".to_owned(), item::number(fact.hops)),
         ("order".to_owned(), item::text(&fact.order)),
     ])
 }
@@ -215,6 +228,7 @@ fn from_map(name: &str, map: &Item) -> Option<Fact> {
         name: name.to_owned(),
         value: serde_json::from_str(item::text_of(map, "value")?).ok()?,
         event: item::text_of(map, "event")?.into(),
+        hops: item::number_of(map, "hops")?,
         order: item::text_of(map, "order")?.to_owned(),
     })
 }

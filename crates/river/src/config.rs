@@ -19,6 +19,12 @@ pub struct Config<C: Default> {
     /// The river to drink from; the service's own where not given. Two versions of a service on two rivers each
     /// get every event, on one river they share them.
     pub river: Option<String>,
+    /// Name of this version where it runs beside another one with other answers. It is a service of its own then,
+    /// `{service}-{variant}`: with its own river, ponds, and ids of events.
+    pub variant: Option<String>,
+    /// Whether what it says is only to be compared: its events go onto the rapids as `shadow.{type}`, which nobody
+    /// hears who did not ask for it. A shadow is a variant, `shadow` where no other name is given.
+    pub shadow: bool,
     /// The stream to publish to, `Rapids-{stage}` where not given.
     pub rapids: Option<String>,
     /// The control stream, `Control-{stage}` where not given.
@@ -98,6 +104,8 @@ impl<C: Default> Default for Config<C> {
         Self {
             stage: "dev".to_owned(),
             river: None,
+            variant: None,
+            shadow: false,
             rapids: None,
             control: None,
             subscribe: true,
@@ -121,6 +129,8 @@ const VISIBILITY_LEAST: Duration = Duration::from_secs(3);
 /// SQS keeps a message hidden for 12 hours in all
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>).
 pub(crate) const VISIBILITY_MOST: Duration = Duration::from_secs(11 * 3_600);
+/// Names of queues and tables hold it beside service and stage.
+const VARIANT_MAX: usize = 20;
 /// More would be noise.
 const HEARTBEAT_LEAST: Duration = Duration::from_secs(1);
 /// A thousand handlers in one process is where a second process is the better idea.
@@ -128,6 +138,13 @@ const CONCURRENCY_MAX: u16 = 1_000;
 
 impl<C: Default + Validate> Validate for Config<C> {
     fn validate(&self, problems: &mut Problems) {
+        if let Some(variant) = &self.variant {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if variant.is_empty() || variant.len() > VARIANT_MAX || !variant.chars().all(allowed) {
+                let rule = format!("must be 1 to {VARIANT_MAX} of letters, digits, `-` and `_`");
+                problems.report("variant", rule);
+            }
+        }
         match (Stage::parse(&self.stage), &self.river) {
             (Err(error), _) => problems.report("stage", error.to_string()),
             (Ok(stage), Some(river)) => {
@@ -171,6 +188,15 @@ impl<C: Default + Validate> Validate for Config<C> {
 }
 
 impl<C: Default> Config<C> {
+    /// The name of `service`, or of its river, as this version has it.
+    pub(crate) fn named(&self, service: &str) -> String {
+        match (self.variant.as_deref(), self.shadow) {
+            (Some(variant), _) => format!("{service}-{variant}"),
+            (None, true) => format!("{service}-shadow"),
+            (None, false) => service.to_owned(),
+        }
+    }
+
     /// Decides how many events are handled at once.
     pub(crate) fn limiter(&self) -> Limiter {
         Limiter::new(self.concurrency_least.into(), self.concurrency.into())

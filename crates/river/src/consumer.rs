@@ -59,7 +59,7 @@ impl<H: Handler> Consumer<H> {
             handler: self.handler,
             listens_to: self.listens_to,
             rapids: self.context.rapids.clone(),
-            dead_letters: DeadLetters::new(kit.sqs(), kit.service(), river.clone()),
+            dead_letters: DeadLetters::new(kit.sqs(), self.context.service(), river.clone()),
             turns,
             returns,
             deletes,

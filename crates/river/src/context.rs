@@ -1,6 +1,7 @@
 //! What a handler is built from.
 
 use chassis::Kit;
+use event::Producer;
 use event::names::{River, Stage};
 use jiff::Timestamp;
 
@@ -11,6 +12,7 @@ use crate::rapids::{self, Rapids};
 #[derive(Clone, Debug)]
 pub struct Context {
     pub(crate) kit: Kit,
+    pub(crate) producer: Producer,
     pub(crate) stage: Stage,
     pub(crate) river: River,
     pub(crate) rapids: Rapids,
@@ -24,10 +26,10 @@ impl Context {
         &self.kit
     }
 
-    /// Name of the service: the author of its events, and part of their ids.
+    /// Name of the service, with that of the variant: the author of its events, and part of their ids.
     #[must_use]
-    pub fn service(&self) -> &'static str {
-        self.kit.service()
+    pub fn service(&self) -> &str {
+        &self.producer.service
     }
 
     /// The deployment.

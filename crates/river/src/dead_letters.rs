@@ -19,7 +19,7 @@ pub(crate) struct DeadLetters(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     sqs: Client,
-    service: &'static str,
+    service: String,
     river: River,
     queue_url: OnceCell<String>,
 }
@@ -33,7 +33,8 @@ pub(crate) struct NotQuarantined {
 }
 
 impl DeadLetters {
-    pub(crate) fn new(sqs: Client, service: &'static str, river: River) -> Self {
+    pub(crate) fn new(sqs: Client, service: &str, river: River) -> Self {
+        let service = service.to_owned();
         Self(Arc::new(Inner { sqs, service, river, queue_url: OnceCell::new() }))
     }
 
@@ -54,7 +55,7 @@ impl DeadLetters {
             ("reason", reason.text.as_str()),
             ("kind", reason.kind),
             ("river", self.0.river.as_str()),
-            ("service", self.0.service),
+            ("service", &self.0.service),
             ("receives", &receives),
         ];
         for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {

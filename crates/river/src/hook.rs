@@ -36,14 +36,14 @@ pub(crate) struct Hooked {
 }
 
 /// What the control plane is asked for.
-pub(crate) fn commands(river: &River, listens_to: &[Packet], emits: &[&str]) -> Vec<Command> {
+pub(crate) fn commands(river: &River, listens_to: &[Packet], emits: &[String]) -> Vec<Command> {
     let subscribe = |packet: &Packet| Command::Subscribe {
         river: river.as_str().to_owned(),
         topic: packet.topic().to_owned(),
         rules: packet.rules().to_vec(),
     };
     let subscriptions = listens_to.iter().filter(|packet| !packet.is_own()).map(subscribe);
-    let advertise = |topic: &&str| Command::Advertise { topic: (*topic).to_owned() };
+    let advertise = |topic: &String| Command::Advertise { topic: topic.clone() };
     subscriptions.chain(emits.iter().map(advertise)).collect()
 }
 
@@ -148,7 +148,7 @@ mod tests {
         let river = River::parse("location", &Stage::parse("dev").unwrap()).unwrap();
         let packet = Packet::of("ViewPage").demand_value("/eventDomain", "web");
         let listens_to = [packet.clone(), Packet::own("WindowDue")];
-        let commands = commands(&river, &listens_to, &["OfferProposed"]);
+        let commands = commands(&river, &listens_to, &["OfferProposed".to_owned()]);
         let (river, topic) = ("location".to_owned(), "ViewPage".to_owned());
         let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
         let advertise = Command::Advertise { topic: "OfferProposed".to_owned() };

@@ -1,5 +1,6 @@
 //! Publishes onto the rapids.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +30,32 @@ pub struct Rapids(Arc<Inner>);
 struct Inner {
     kinesis: Client,
     stream: String,
-    producer: Producer,
-    domain: &'static str,
+    author: Author,
     clock: Clock,
     metrics: Metrics,
+}
+
+/// Who writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    pub(crate) producer: Producer,
+    pub(crate) domain: &'static str,
+    /// Whether what it says is only to be compared.
+    pub(crate) shadow: bool,
+}
+
+/// Before the type of what a shadow says.
+const SHADOW: &str = "shadow.";
+/// Before the type of what services say of themselves. A shadow is as real as any service.
+const SYSTEM: &str = "system.";
+
+/// The type under which an event goes onto the rapids.
+pub(crate) fn said(event_type: &str, shadow: bool) -> Cow<'_, str> {
+    if shadow && !event_type.starts_with(SYSTEM) {
+        Cow::Owned(format!("{SHADOW}{event_type}"))
+    } else {
+        Cow::Borrowed(event_type)
+    }
 }
 
 /// Events are not on the rapids, or not all of them.
@@ -90,22 +113,16 @@ struct Left {
 }
 
 impl Rapids {
-    pub(crate) fn new(kit: &Kit, stream: String, domain: &'static str, metrics: Metrics) -> Self {
-        let producer = Producer {
-            service: kit.service().to_owned(),
-            version: kit.version().to_owned(),
-            instance: kit.instance().to_owned(),
-        };
+    pub(crate) fn new(kit: &Kit, stream: String, author: Author, metrics: Metrics) -> Self {
         let (kinesis, clock) = (kit.kinesis(), *kit.clock());
-        Self(Arc::new(Inner { kinesis, stream, producer, domain, clock, metrics }))
+        Self(Arc::new(Inner { kinesis, stream, author, clock, metrics }))
     }
 
     /// The event that `draft` becomes as an answer to `cause`: everything but publishing it.
     #[must_use]
     pub fn answer(&self, cause: &Event, draft: Draft) -> Event {
-        let origin =
-            Origin { producer: &self.0.producer, domain: self.0.domain, at: now(&self.0.clock) };
-        draft.answer(cause, origin)
+        let Author { producer, domain, .. } = &self.0.author;
+        draft.answer(cause, Origin { producer, domain, at: now(&self.0.clock) })
     }
 
     /// Puts events onto the rapids. Once this has returned `Ok`, all of them are there; if it does not, some may
@@ -132,6 +149,10 @@ impl Rapids {
             let (event_type, hops) = (far.event_type.clone(), far.hops);
             return Err(NotPublished::Loop { event_type, hops });
         }
+        let record = |event: &Event| match said(&event.event_type, self.0.author.shadow) {
+            Cow::Borrowed(_) => record(event),
+            Cow::Owned(event_type) => record(&Event { event_type, ..event.clone() }),
+        };
         let records = events.iter().map(record).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(|error| self.refused(error.to_string()))?;
         let sizes: Vec<_> = records.iter().map(size).collect();

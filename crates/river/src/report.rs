@@ -8,8 +8,8 @@ mod sampler;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use event::Event;
 use event::packet::Problems;
-use event::{Event, Producer};
 use quarantine::Reason;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -156,24 +156,21 @@ impl Reporter {
 
 impl About {
     fn payload(&self) -> Value {
-        let Context { kit, river, .. } = &self.context;
+        let Context { producer, river, .. } = &self.context;
         json!({
-            "service": kit.service(),
-            "version": kit.version(),
-            "instance": kit.instance(),
+            "service": producer.service,
+            "version": producer.version,
+            "instance": producer.instance,
             "river": river.as_str(),
         })
     }
 
     fn event(&self, event_type: &str, payload: Value) -> Event {
-        let kit = &self.context.kit;
-        let producer = Producer {
-            service: kit.service().to_owned(),
-            version: kit.version().to_owned(),
-            instance: kit.instance().to_owned(),
-        };
-        let at = rapids::now(kit.clock());
-        Event { producer: Some(producer), ..Event::root(event_type, DOMAIN, payload, at) }
+        let at = rapids::now(self.context.kit.clock());
+        Event {
+            producer: Some(self.context.producer.clone()),
+            ..Event::root(event_type, DOMAIN, payload, at)
+        }
     }
 }
 

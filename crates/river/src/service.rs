@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use chassis::{Kit, Latch};
-use event::Packet;
 use event::names::{River, Stage, Topic};
+use event::{Packet, Producer};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::hook::{self, Hook};
 use crate::metrics::Metrics;
+use crate::rapids::{self, Author};
 use crate::report::{Moment, Ping, Reporter};
 use crate::{Alarm, Context, Experiments, Handler, Rapids};
 
@@ -32,7 +33,13 @@ impl<H: Handler> chassis::Service for Service<H> {
 
     async fn build(mut config: Self::Config, kit: &Kit) -> anyhow::Result<Self> {
         let stage = Stage::parse(&config.stage)?;
-        let river = River::parse(config.river.as_deref().unwrap_or(H::RIVER), &stage)?;
+        let river = config.river.clone().unwrap_or_else(|| config.named(H::RIVER));
+        let river = River::parse(&river, &stage)?;
+        let producer = Producer {
+            service: config.named(kit.service()),
+            version: kit.version().to_owned(),
+            instance: kit.instance().to_owned(),
+        };
         let listens_to: Arc<[Packet]> = H::listens_to().into();
         check(&listens_to, H::EMITS)?;
         let metrics = Metrics::register(kit.registry(), river.as_str(), &listens_to, H::EMITS)?;
@@ -43,6 +50,8 @@ impl<H: Handler> chassis::Service for Service<H> {
         let covered = listens_to.iter().any(|packet| Topic::covers(packet.topic(), ping.topic()));
         let own = (config.report.lifecycle && !covered).then_some(ping);
         let hears: Vec<_> = listens_to.iter().cloned().chain(own).collect();
+        let advertised: Vec<_> =
+            H::EMITS.iter().map(|it| rapids::said(it, config.shadow).into_owned()).collect();
         let hook = Hook {
             kit: kit.clone(),
             river: river.clone(),
@@ -50,13 +59,19 @@ impl<H: Handler> chassis::Service for Service<H> {
             commands: hook::commands(
                 &river,
                 if config.subscribe { &hears } else { &[] },
-                if config.advertise { H::EMITS } else { &[] },
+                &if config.advertise { advertised } else { Vec::new() },
             ),
         };
         let context = Context {
-            rapids: Rapids::new(kit, stream, H::DOMAIN, metrics.clone()),
+            rapids: Rapids::new(
+                kit,
+                stream,
+                Author { producer: producer.clone(), domain: H::DOMAIN, shadow: config.shadow },
+                metrics.clone(),
+            ),
             alarm: Alarm::new(kit.sqs()),
             kit: kit.clone(),
+            producer,
             stage,
             river,
         };

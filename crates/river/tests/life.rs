@@ -187,3 +187,30 @@ fn the_settings_of_the_kit_are_checked_by_key() {
     assert!(chassis::Problems::of(&river::Config::<Config>::default()).is_empty());
     assert_eq!(Stage::default().gate.available_permits(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_variant_is_a_service_of_its_own_and_a_shadow_is_heard_by_nobody_who_did_not_ask() {
+    let world = World::new().await;
+    let own_names = [
+        (None, false, "actor", "Played"),
+        (Some("next"), false, "actor-next", "Played"),
+        (None, true, "actor-shadow", "shadow.Played"),
+        (Some("bold"), true, "actor-bold", "shadow.Played"),
+    ];
+    let mut ids = std::collections::BTreeSet::new();
+    for (count, (variant, shadow, name, event_type)) in own_names.into_iter().enumerate() {
+        let queue = world::queue(&world.sqs, &format!("{name}-dev")).await;
+        let variant = variant.map(str::to_owned);
+        let config = river::Config { variant, shadow, ..world.config() };
+        let (actor, stop, _) = world.start(config).await;
+        let send = world.sqs.send_message().queue_url(&queue);
+        send.message_body(play("p", json!({"answers": 1}))).send().await.unwrap();
+        world.until(&world.stage.answered, count + 1).await;
+        let said = world.published().await.pop().unwrap();
+        assert_eq!((&*said.event_type, &*said.producer.unwrap().service), (event_type, name));
+        ids.insert(said.event_id);
+        stop.cancel();
+        actor.join().await.unwrap();
+    }
+    assert_eq!(ids.len(), own_names.len(), "no variant's answer is a copy of another's");
+}

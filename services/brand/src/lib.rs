@@ -2,28 +2,22 @@
 
 mod rules;
 
-use event::EventId;
-use jiff::{SignedDuration, Timestamp};
-use pond::{Fact, Facts, Known, Pond};
-use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome, Packet};
+use offer::Offers;
+use pond::Fact;
+use river::{Context, Event, Failure, Handler, NoConfig, Outcome, Packet};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::rules::{BRAND, RULES};
+use crate::rules::RULES;
 
 /// The service as a process.
 pub type Service = river::Service<Brand>;
 
-/// How long an offer stands.
-const STANDS: SignedDuration = SignedDuration::from_mins(30);
 /// The brand of a view that names none.
 const OURS: &str = "Rapids Rent";
 
 /// Answers what becomes known about a view with offers.
-pub struct Brand {
-    facts: Facts,
-    context: Context,
-}
+pub struct Brand(Offers);
 
 impl Handler for Brand {
     const RIVER: &'static str = "brand";
@@ -38,20 +32,15 @@ impl Handler for Brand {
     }
 
     async fn build(_: NoConfig, context: &Context) -> anyhow::Result<Self> {
-        let dynamodb = context.kit().dynamodb();
-        let pond = Pond::open(dynamodb, context.pond_table(), context.time()).await?;
-        Ok(Self { facts: Facts::new(&pond, context.service()), context: context.clone() })
+        Offers::open(context, RULES, OURS).await.map(Self)
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
-        let fact = fact(event)?;
-        let (service, now) = (self.context.service(), self.context.time()());
-        let conclude = |known: &Known| offers(known, event, service, now);
-        Ok(Outcome::Answered(self.facts.learn(event, &fact, conclude).await?))
+        self.0.learn(event, &fact(event)?).await
     }
 
     async fn answered(&self, cause: &Event, answers: &[Event]) -> Result<(), Failure> {
-        Ok(self.facts.emitted(cause.correlation(), answers).await?)
+        self.0.made(cause, answers).await
     }
 }
 
@@ -71,32 +60,12 @@ fn fact(event: &Event) -> Result<Fact, Failure> {
     Ok(Fact::of(event, name, value.map(Value::from).unwrap_or_default()))
 }
 
-/// All offers that follow from what is known, made before or not.
-fn offers(known: &Known, cause: &Event, service: &str, now: Timestamp) -> Vec<Draft> {
-    let brand = known.text("view").unwrap_or(OURS);
-    let stands_until = now.saturating_add(STANDS).unwrap_or(Timestamp::MAX);
-    let offer = |rule: &pond::Rule<rules::Offer>| {
-        let facts = rule.requires.iter().filter_map(|needed| known.get(needed.fact()));
-        let offer = &rule.then;
-        let payload = json!({
-            "offerId": EventId::derived(service, cause.correlation(), rule.id, ""),
-            "slot": "rental",
-            "basis": offer.basis,
-            "facts": facts.map(|fact| &fact.event).collect::<Vec<_>>(),
-            "title": offer.title.replace(BRAND, brand),
-            "price": {"amount": offer.amount, "currency": "USD"},
-            "value": offer.value,
-            "likelihood": offer.likelihood,
-            "expiresAt": format!("{stands_until:.3}"),
-        });
-        Draft::new("OfferProposed", rule.id, payload)
-    };
-    pond::due(RULES, known).map(offer).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use event::packet;
+    use jiff::Timestamp;
+    use pond::Known;
+    use serde_json::json;
 
     use super::*;
 
@@ -111,7 +80,7 @@ mod tests {
     fn rules_met(events: &[Event]) -> usize {
         let mut known = Known::default();
         events.iter().map(|event| fact(event).unwrap()).for_each(|fact| known.learn(fact));
-        offers(&known, &said("X", "x", Value::Null), "brand", Timestamp::UNIX_EPOCH).len()
+        offer::proposals(&known, &"c".into(), "brand", RULES, OURS).len()
     }
 
     #[test]

@@ -3,28 +3,22 @@
 
 mod rules;
 
-use event::EventId;
-use jiff::{SignedDuration, Timestamp};
-use pond::{Fact, Facts, Known, Pond};
-use river::{Context, Draft, Event, Failure, Handler, NoConfig, Outcome, Packet};
+use offer::Offers;
+use pond::Fact;
+use river::{Context, Event, Failure, Handler, NoConfig, Outcome, Packet};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::rules::{PLACE, RULES};
+use crate::rules::RULES;
 
 /// The service as a process.
 pub type Service = river::Service<Location>;
 
-/// How long an offer stands.
-const STANDS: SignedDuration = SignedDuration::from_mins(30);
 /// The place of a view that names none.
 const ANYWHERE: &str = "a station near you";
 
 /// Answers what becomes known about a view with offers.
-pub struct Location {
-    facts: Facts,
-    context: Context,
-}
+pub struct Location(Offers);
 
 impl Handler for Location {
     const RIVER: &'static str = "location";
@@ -39,20 +33,15 @@ impl Handler for Location {
     }
 
     async fn build(_: NoConfig, context: &Context) -> anyhow::Result<Self> {
-        let dynamodb = context.kit().dynamodb();
-        let pond = Pond::open(dynamodb, context.pond_table(), context.time()).await?;
-        Ok(Self { facts: Facts::new(&pond, context.service()), context: context.clone() })
+        Offers::open(context, RULES, ANYWHERE).await.map(Self)
     }
 
     async fn handle(&self, event: &Event) -> Result<Outcome, Failure> {
-        let fact = fact(event)?;
-        let (service, now) = (self.context.service(), self.context.time()());
-        let conclude = |known: &Known| offers(known, event, service, now);
-        Ok(Outcome::Answered(self.facts.learn(event, &fact, conclude).await?))
+        self.0.learn(event, &fact(event)?).await
     }
 
     async fn answered(&self, cause: &Event, answers: &[Event]) -> Result<(), Failure> {
-        Ok(self.facts.emitted(cause.correlation(), answers).await?)
+        self.0.made(cause, answers).await
     }
 }
 
@@ -77,29 +66,6 @@ fn fact(event: &Event) -> Result<Fact, Failure> {
         _ => ("view", says.location.and_then(|place| place.city)),
     };
     Ok(Fact::of(event, name, value.map(Value::from).unwrap_or_default()))
-}
-
-/// All offers that follow from what is known, made before or not.
-fn offers(known: &Known, cause: &Event, service: &str, now: Timestamp) -> Vec<Draft> {
-    let place = known.text("view").unwrap_or(ANYWHERE);
-    let stands_until = now.saturating_add(STANDS).unwrap_or(Timestamp::MAX);
-    let offer = |rule: &pond::Rule<rules::Offer>| {
-        let facts = rule.requires.iter().filter_map(|needed| known.get(needed.fact()));
-        let offer = &rule.then;
-        let payload = json!({
-            "offerId": EventId::derived(service, cause.correlation(), rule.id, ""),
-            "slot": "rental",
-            "basis": offer.basis,
-            "facts": facts.map(|fact| &fact.event).collect::<Vec<_>>(),
-            "title": offer.title.replace(PLACE, place),
-            "price": {"amount": offer.amount, "currency": "USD"},
-            "value": offer.value,
-            "likelihood": offer.likelihood,
-            "expiresAt": format!("{stands_until:.3}"),
-        });
-        Draft::new("OfferProposed", rule.id, payload)
-    };
-    pond::due(RULES, known).map(offer).collect()
 }
 
 #[cfg(test)]

@@ -1,87 +1,10 @@
 //! The service between its river and the rapids.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
-
-use std::time::Duration;
-
-use aws_sdk_kinesis::types::{ShardIteratorType, StreamStatus};
-use chassis::{Kit, embed};
-use event::Event;
 use jiff::Timestamp;
-use local_aws::LocalAws;
+use membership::{Config, Membership};
+use river::Event;
+use river_test::{Plan, World, explore};
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-
-/// The service on an embedded AWS. It runs until the test's runtime ends.
-struct World {
-    kinesis: aws_sdk_kinesis::Client,
-    sqs: aws_sdk_sqs::Client,
-    queue: String,
-    kit: Kit,
-}
-
-impl World {
-    async fn new(config: membership::Config) -> Self {
-        let aws = LocalAws::new();
-        let kinesis = aws_sdk_kinesis::Client::new(&aws.sdk_config());
-        let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config());
-        kinesis.create_stream().stream_name("Rapids-dev").shard_count(1).send().await.unwrap();
-        let status = async || {
-            let described = kinesis.describe_stream_summary().stream_name("Rapids-dev");
-            described.send().await.unwrap().stream_description_summary.unwrap().stream_status
-        };
-        while status().await != StreamStatus::Active {
-            sleep(Duration::from_millis(100)).await;
-        }
-        let queue = sqs.create_queue().queue_name("membership-dev").send().await.unwrap();
-        let kit = Kit::new("membership", aws.sdk_config());
-        let config = river::Config {
-            subscribe: false,
-            report: river::Report::OFF,
-            handler: config,
-            ..river::Config::default()
-        };
-        let stop = CancellationToken::new();
-        let embedded = embed::<membership::Service>(kit.clone(), config, None, stop).await.unwrap();
-        assert!(embedded.readiness().ready().await);
-        Self { kinesis, sqs, queue: queue.queue_url.unwrap(), kit }
-    }
-
-    async fn send(&self, event: &Event) {
-        let send = self.sqs.send_message().queue_url(&self.queue);
-        send.message_body(event.to_json()).send().await.unwrap();
-    }
-
-    async fn published(&self) -> Vec<Event> {
-        let shards = self.kinesis.list_shards().stream_name("Rapids-dev").send().await.unwrap();
-        let shard = shards.shards().first().unwrap().shard_id().to_owned();
-        let iterator = self.kinesis.get_shard_iterator().stream_name("Rapids-dev").shard_id(shard);
-        let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await;
-        let iterator = iterator.unwrap().shard_iterator.unwrap();
-        let read = self.kinesis.get_records().shard_iterator(iterator).send().await.unwrap();
-        read.records().iter().map(|record| Event::parse(record.data().as_ref()).unwrap()).collect()
-    }
-
-    /// Waits until so many messages have come to this outcome.
-    async fn until(&self, outcome: &str, messages: usize) {
-        let counted = || {
-            let families = self.kit.registry().gather();
-            let family = families.iter().find(|f| f.name() == "rapids_river_messages_total");
-            let metrics = family.map(|family| family.get_metric().to_vec()).unwrap_or_default();
-            let of_outcome = metrics
-                .iter()
-                .filter(|metric| metric.get_label().iter().any(|label| label.value() == outcome));
-            of_outcome.map(|metric| metric.get_counter().get_value()).sum::<f64>()
-        };
-        let reached = async {
-            while (counted() - messages as f64).abs() > 0.1 {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(600), reached).await.unwrap();
-    }
-}
 
 fn view(id: &str, payload: Value) -> Event {
     let mut view = Event::root("ViewPage", "TheSource", payload, Timestamp::UNIX_EPOCH);
@@ -89,44 +12,55 @@ fn view(id: &str, payload: Value) -> Event {
     view
 }
 
-#[tokio::test(start_paused = true)]
-async fn every_customer_gets_an_answer_and_everybody_knows_sally() {
-    let world = World::new(membership::Config::default()).await;
-    let payloads = [
+#[test]
+fn every_customer_gets_one_answer_and_everybody_knows_sally() {
+    let views = [
         ("sally", json!({"name": "Sally"}), "Platinum"),
         ("by id", json!({"customerId": "Sally", "name": "S."}), "Platinum"),
         ("unknown", json!({"name": "Harry"}), "None"),
         ("anonymous", json!({}), "None"),
         ("nothing said", Value::Null, "None"),
     ];
-    for (id, payload, _) in &payloads {
-        world.send(&view(id, payload.clone())).await;
+    let plan = || Plan::of(views.iter().map(|(id, payload, _)| view(id, payload.clone())));
+    for plan in [plan().each_twice(), plan().each_twice().all_at_once().replicas(2)] {
+        explore::<Membership>(&plan, |run| {
+            let answers = run.answers_of("MembershipResolved");
+            assert_eq!(answers.len(), views.len());
+            for (id, _, expected) in &views {
+                let to = |answer: &&&Event| answer.causation_id == Some((*id).into());
+                let answer = answers.iter().find(to).expect("an answer");
+                assert_eq!(answer.payload["tier"], *expected, "{id}");
+            }
+        });
     }
-    world.until("ok", payloads.len()).await;
-    let published = world.published().await;
-    for (id, _, expected) in payloads {
-        let answer = published.iter().find(|event| event.causation_id == Some(id.into())).unwrap();
-        assert_eq!(answer.event_type, "MembershipResolved");
-        assert_eq!(answer.payload["tier"], expected, "{id}");
-    }
+}
+
+#[test]
+fn a_process_that_dies_at_any_call_has_answered_in_the_end() {
+    let plan = Plan::of([view("v", json!({"name": "Sally"}))]).crash_at_every_call();
+    explore::<Membership>(&plan, |run| assert_eq!(run.answers().len(), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_of_a_view_is_not_answered_again() {
-    let world = World::new(membership::Config::default()).await;
-    world.send(&view("v", json!({"name": "Sally"}))).await;
-    world.until("ok", 1).await;
-    // The inbox is written before the message is deleted, and that before the next is of interest.
-    world.send(&view("v", json!({"name": "Sally"}))).await;
-    world.until("duplicate", 1).await;
-    assert_eq!(world.published().await.len(), 1);
+    let world = World::new().await;
+    let service = world.start::<Membership>().await;
+    for _ in 0..2 {
+        // The inbox is written before the message is deleted.
+        world.send::<Membership>(&view("v", json!({"name": "Sally"}))).await;
+        world.drained("membership").await;
+    }
+    assert_eq!(service.counted("rapids_river_messages_total", "duplicate"), 1);
+    assert_eq!(world.rapids().await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_configuration_says_of_a_customer_counts() {
+    let world = World::new().await;
     let tiers = [("Harry".to_owned(), "Gold".to_owned())].into();
-    let world = World::new(membership::Config { tiers }).await;
-    world.send(&view("v", json!({"name": "Harry"}))).await;
-    world.until("ok", 1).await;
-    assert_eq!(world.published().await[0].payload["tier"], "Gold");
+    let config = Config { tiers };
+    world.start_with::<Membership>(config).await;
+    world.send::<Membership>(&view("v", json!({"name": "Harry"}))).await;
+    world.drained("membership").await;
+    assert_eq!(world.rapids().await[0].payload["tier"], "Gold");
 }

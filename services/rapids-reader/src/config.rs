@@ -48,6 +48,10 @@ pub struct Config {
     /// Time between two looks at the table of experiments.
     #[serde(with = "chassis::duration")]
     pub experiments_every: Duration,
+    /// Whether leases are renewed on a thread of their own; no setting for users. Off only where time is
+    /// virtual: that thread's is not.
+    #[serde(skip)]
+    pub renewal_thread: bool,
 }
 
 impl Default for Config {
@@ -67,6 +71,7 @@ impl Default for Config {
             fair: true,
             bytes_in_flight_max: kcl.bytes_in_flight_max,
             experiments_every: Duration::from_secs(5),
+            renewal_thread: kcl.renewal_thread,
         }
     }
 }
@@ -131,6 +136,7 @@ impl Config {
             failover: self.failover,
             read_interval: self.read_interval,
             bytes_in_flight_max: self.bytes_in_flight_max,
+            renewal_thread: self.renewal_thread,
             ..kcl::Settings::new(stream, table, instance)
         }
     }
