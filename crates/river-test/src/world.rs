@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::types::{ShardIteratorType, StreamStatus};
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
-use chassis::{Embedded, Kit, embed};
+use chassis::{Embedded, Kit, Service, embed};
 use event::Event;
 use jiff::Timestamp;
 use local_aws::LocalAws;
@@ -103,6 +103,31 @@ impl World {
     pub async fn start_with<H: Handler>(&self, config: H::Config) -> Process {
         let process = self.begin::<H>(config, None).await;
         process.expect("a service that starts")
+    }
+
+    /// Starts any service as it is, by the name that it is to have: a rapids-reader, a control plane, a service that hooks
+    /// itself in. It is not waited for.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    pub async fn run<S: Service>(&self, name: &'static str, config: S::Config) -> Process {
+        let lifeline = Lifeline::new(None);
+        let client = lifeline.through(self.aws.http_client());
+        let kit = Kit::new(name, self.aws.sdk_config().into_builder().http_client(client).build());
+        let stop = CancellationToken::new();
+        let embedded = embed::<S>(kit.clone(), config, None, stop.clone()).await;
+        let embedded = Some(embedded.expect("a service that can be built"));
+        Process { kit, lifeline, stop, embedded }
+    }
+
+    /// Puts an event onto the rapids.
+    ///
+    /// # Panics
+    /// When Kinesis refuses it.
+    pub async fn put(&self, event: &Event) {
+        let put =
+            self.kinesis.put_record().stream_name(RAPIDS).partition_key(event.partition_key());
+        put.data(event.to_json().into_bytes().into()).send().await.expect("a record");
     }
 
     /// Starts a service that dies at `crash`: none if that is before it has started.
