@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_types::SdkConfig;
 use prometheus::{IntGaugeVec, Opts, Registry};
+use tokio::sync::mpsc::Receiver;
 
+use crate::warnings::Warning;
 use crate::{Clock, Readiness, VERSION};
 
 /// Clients, clock, metrics and readiness of one service. Cheap to clone; two kits share nothing.
@@ -24,6 +26,7 @@ struct Inner {
     registry: Registry,
     readiness: Readiness,
     clock: Clock,
+    warnings: Arc<Mutex<Option<Receiver<Warning>>>>,
 }
 
 impl Kit {
@@ -43,6 +46,7 @@ impl Kit {
             registry: registry_of(service),
             readiness: Readiness::new(),
             clock: Clock::system(),
+            warnings: Arc::default(),
         }))
     }
 
@@ -58,6 +62,20 @@ impl Kit {
     pub fn with_instance(mut self, instance: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).instance = instance.into();
         self
+    }
+
+    /// The same kit with what the process logs as warnings and errors.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Receiver<Warning>) -> Self {
+        Arc::make_mut(&mut self.0).warnings = Arc::new(Mutex::new(Some(warnings)));
+        self
+    }
+
+    /// What the process logs as warnings and errors, for the first who asks; none where several services share a
+    /// process.
+    #[must_use]
+    pub fn take_warnings(&self) -> Option<Receiver<Warning>> {
+        self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Name of the service, as its container is called.

@@ -22,6 +22,7 @@ mod readiness;
 mod run;
 mod service;
 mod telemetry;
+mod warnings;
 
 pub use aws::aws_config;
 pub use clock::Clock;
@@ -33,6 +34,7 @@ pub use kit::Kit;
 pub use readiness::{Latch, Readiness};
 pub use run::run;
 pub use service::Service;
+pub use warnings::Warning;
 
 /// The version of this build, the same for every crate of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::arguments::{Arguments, Verb};
 use crate::config::{self, Loaded, Problems, Settings, Sources};
+use crate::warnings::Warning;
 use crate::{
     Embedded, Kit, Service, VERSION, aws_config, duration, embed, explain, health, telemetry,
 };
@@ -55,19 +57,23 @@ fn refuse(name: &str, problems: &Problems) -> ExitCode {
 }
 
 fn live<S: Service>(name: &'static str, settings: Settings<S::Config>) -> ExitCode {
-    telemetry::start(&settings.log);
+    let warnings = telemetry::start(&settings.log);
     let runtime = match runtime::Builder::new_multi_thread().enable_all().thread_name(name).build()
     {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let code = runtime.block_on(serve::<S>(name, settings));
+    let code = runtime.block_on(serve::<S>(name, settings, warnings));
     // What did not settle within the grace period is not waited for here either.
     runtime.shutdown_background();
     code
 }
 
-async fn serve<S: Service>(name: &'static str, settings: Settings<S::Config>) -> ExitCode {
+async fn serve<S: Service>(
+    name: &'static str,
+    settings: Settings<S::Config>,
+    warnings: Receiver<Warning>,
+) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(&error),
@@ -75,7 +81,7 @@ async fn serve<S: Service>(name: &'static str, settings: Settings<S::Config>) ->
     let Settings { admin, shutdown, service: config, log: _ } = settings;
     let stop = CancellationToken::new();
     let start = async {
-        let kit = Kit::new(name, aws_config().await);
+        let kit = Kit::new(name, aws_config().await).with_warnings(warnings);
         info!(
             service.name = name,
             service.version = VERSION,

@@ -3,8 +3,12 @@
 use std::io::{self, IsTerminal as _};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::Receiver;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::warnings::{Warning, Warnings};
 use crate::{Problems, Validate};
 
 /// What is logged, and how it looks.
@@ -37,18 +41,26 @@ impl Validate for Config {
     }
 }
 
-/// Sends the logs of this process to standard error. Once for each process; a second call changes nothing.
-pub(crate) fn start(config: &Config) {
+/// Sends the logs of this process to standard error. Once for each process; a second call changes nothing. What is
+/// logged as a warning or worse can be taken from what is returned.
+pub(crate) fn start(config: &Config) -> Receiver<Warning> {
+    let (warnings, taken) = Warnings::channel();
     // Validated before: the fallback is never taken.
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_default();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match config.format {
-        Format::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
-        Format::Text => logs.with_ansi(io::stderr().is_terminal()).try_init(),
+        Format::Json => {
+            let logs = logs.json().flatten_event(true).with_span_list(false);
+            logs.finish().with(warnings).try_init()
+        }
+        Format::Text => {
+            logs.with_ansi(io::stderr().is_terminal()).finish().with(warnings).try_init()
+        }
     };
     if started.is_err() {
         tracing::debug!("logs were already set up by whoever embeds this");
     }
+    taken
 }
 
 #[cfg(test)]

@@ -74,20 +74,28 @@ pub struct Report {
     /// Time between two heartbeats.
     #[serde(with = "chassis::duration")]
     pub heartbeat: Duration,
-    /// Most messages in a minute that it could not use and tells of; the others are counted.
+    /// Most messages in a minute that it could not use and tells of, and most lines of its logs; the others are
+    /// counted.
     pub rejected_per_minute: u32,
+    /// Whether what it logs as a warning or an error goes onto the rapids too, as `system.Logged`. Only where it has the
+    /// process to itself.
+    pub logs: bool,
 }
 
 impl Report {
     /// Nothing at all.
-    pub const OFF: Self =
-        Self { lifecycle: false, heartbeat: Duration::from_secs(15), rejected_per_minute: 0 };
+    pub const OFF: Self = Self {
+        lifecycle: false,
+        heartbeat: Duration::from_secs(15),
+        rejected_per_minute: 0,
+        logs: false,
+    };
 }
 
 impl Default for Report {
     fn default() -> Self {
         let heartbeat = Duration::from_secs(15);
-        Self { lifecycle: true, heartbeat, rejected_per_minute: 30 }
+        Self { lifecycle: true, heartbeat, rejected_per_minute: 30, logs: false }
     }
 }
 

@@ -8,6 +8,7 @@ mod sampler;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chassis::Warning;
 use event::Event;
 use event::packet::Problems;
 use quarantine::Reason;
@@ -98,6 +99,12 @@ impl Reporter {
         };
         let publishing = publish(receiver, context.rapids(), beat, last.clone());
         let task = tokio::spawn(publishing.in_current_span());
+        if config.logs
+            && let Some(warnings) = context.kit.take_warnings()
+        {
+            let sampler = Sampler::new(config.rejected_per_minute);
+            tokio::spawn(tell_logs(warnings, sampler, reporter.clone(), last.clone()));
+        }
         (reporter, Publishing { task, last })
     }
 
@@ -237,6 +244,25 @@ async fn publish<H: Handler>(
         }
         put(&rapids, &batch, &last).await;
         batch.clear();
+    }
+}
+
+/// Reports what is logged, until the last chance to report. What reporting itself logs is bounded as all else is.
+async fn tell_logs(
+    mut warnings: Receiver<Warning>,
+    mut sampler: Sampler,
+    reporter: Reporter,
+    last: CancellationToken,
+) {
+    while let Some(Some(warning)) = last.run_until_cancelled(warnings.recv()).await {
+        let Some(untold) = sampler.take(Instant::now()) else { continue };
+        let mut payload = reporter.about.payload();
+        payload["level"] = warning.level.into();
+        payload["target"] = warning.target.into();
+        payload["message"] = warning.message.into();
+        payload["fields"] = json!(warning.fields);
+        payload["untold"] = untold.into();
+        reporter.report("system.Logged", payload);
     }
 }
 

@@ -6,13 +6,16 @@ mod world;
 
 use std::time::Duration;
 
+use chassis::{Kit, Warning, embed};
 use event::Event;
 use jiff::Timestamp;
 use local_aws::{Fault, Service};
 use river::Report;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
-use world::{Stage, World, play};
+use tokio_util::sync::CancellationToken;
+use world::{Actor, Stage, World, play};
 
 fn reporting(world: &World) -> river::Config<world::Config> {
     river::Config { report: Report::default(), ..world.config() }
@@ -140,4 +143,35 @@ async fn rapids_that_take_nothing_keep_no_event_waiting_and_no_process_from_stop
     assert_eq!(types, ["Played"]);
     stop.cancel();
     actor.join().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_logged_goes_onto_the_rapids_where_that_is_wanted_and_not_without_end() {
+    for wanted in [false, true] {
+        let world = World::new().await;
+        let (logs, warnings) = mpsc::channel(10);
+        let kit = Kit::new("actor", world.aws.sdk_config()).with_warnings(warnings);
+        let report = Report { logs: wanted, rejected_per_minute: 3, ..Report::default() };
+        let config = river::Config { report, ..world.config() };
+        let stop = CancellationToken::new();
+        let actor = embed::<river::Service<Actor>>(kit, config, None, stop.clone()).await.unwrap();
+        for n in 0..5 {
+            let fields = [("n".to_owned(), n.to_string())].into();
+            let (target, message) = ("actor".to_owned(), "the set wobbles".to_owned());
+            logs.send(Warning { level: "warn", target, message, fields }).await.unwrap();
+        }
+        until(&world, "system.ServiceReady", 1).await;
+        sleep(Duration::from_secs(5)).await;
+        let told = until(&world, "system.Logged", 0).await;
+        assert_eq!(told.len(), if wanted { 3 } else { 0 });
+        if let Some(first) = told.first() {
+            assert_eq!(first.payload["message"], "the set wobbles");
+            assert_eq!(
+                (&first.payload["level"], &first.payload["fields"]["n"]),
+                (&json!("warn"), &json!("0"))
+            );
+        }
+        stop.cancel();
+        actor.join().await.unwrap();
+    }
 }
