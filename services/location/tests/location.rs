@@ -57,3 +57,45 @@ fn a_process_that_dies_at_any_call_loses_no_offer_and_makes_no_other() {
     let plan = Plan::of([tier, segment, view]).crash_at_every_call();
     explore::<Location>(&plan, each_offer_once);
 }
+
+/// The bases of the offers, in the order in which they were made.
+fn bases(run: &Run) -> Vec<&str> {
+    let offers = run.answers_of("OfferProposed");
+    offers.iter().filter_map(|offer| offer.payload["basis"].as_str()).collect()
+}
+
+#[test]
+fn what_is_known_of_a_customer_who_looks_at_nothing_makes_no_offer() {
+    let [_, segment, tier] = conversation();
+    let plan = Plan::of([segment, tier]).every_order().each_twice();
+    explore::<Location>(&plan, |run| assert!(run.rapids.is_empty()));
+}
+
+#[test]
+fn a_tier_alone_makes_no_offer_and_a_segment_after_it_makes_two() {
+    let [view, segment, tier] = conversation();
+    explore::<Location>(&Plan::of([view.clone(), tier.clone()]), |run| {
+        assert_eq!(bases(run), ["baseline"]);
+    });
+    explore::<Location>(&Plan::of([view, tier, segment]), |run| {
+        assert_eq!(bases(run), ["baseline", "segment", "segment+tier"]);
+    });
+}
+
+#[test]
+fn of_two_segments_the_newer_counts_from_then_on_and_takes_nothing_back() {
+    let [view, segment, tier] = conversation();
+    let newer = |segment: &Event| {
+        let timestamp = segment.timestamp + jiff::SignedDuration::from_secs(1);
+        let payload = json!({"segment": "None"});
+        Event { event_id: "newer".into(), timestamp, payload, ..segment.clone() }
+    };
+    let none = newer(&segment);
+    let came = |order: [&Event; 4]| Plan::of(order.map(Event::clone));
+    explore::<Location>(&came([&view, &segment, &none, &tier]), |run| {
+        assert_eq!(bases(run), ["baseline", "segment"], "made, and not taken back");
+    });
+    explore::<Location>(&came([&view, &none, &segment, &tier]), |run| {
+        assert_eq!(bases(run), ["baseline"], "the older one comes too late");
+    });
+}
