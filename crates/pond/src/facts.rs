@@ -3,6 +3,10 @@
 //! One item per conversation: an attribute for each fact, and the set of events that were emitted because of
 //! them. Writers do not wait for each other: each fact is replaced only by a newer one, in an order that all of
 //! them agree on.
+//!
+//! A fact is written first, and what is known is read with it: of those who write two facts, the second sees both. What
+//! follows is published before it is noted, and noted before the message goes. `protocol` goes through every order of
+//! steps, crashes and copies, and shows that each other order loses something.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,6 +91,12 @@ impl Known {
         }
     }
 
+    /// Of all that follows from what is known, what `service` has not surely said yet.
+    fn unsaid(&self, mut drafts: Vec<Draft>, service: &str, cause: &Event) -> Vec<Draft> {
+        drafts.retain(|draft| !self.has_emitted(&draft.id(service, cause)));
+        drafts
+    }
+
     /// Notes an event that is on the rapids.
     pub fn emit(&mut self, event: EventId) {
         self.emitted.insert(event);
@@ -114,9 +124,8 @@ impl Facts {
         conclude: impl FnOnce(&Known) -> Vec<Draft>,
     ) -> Result<Vec<Draft>, Error> {
         let known = self.record(cause.correlation(), fact).await?;
-        let mut drafts = conclude(&known);
-        drafts.retain(|draft| !known.has_emitted(&draft.id(&self.service, cause)));
-        Ok(drafts)
+        let drafts = conclude(&known);
+        Ok(known.unsaid(drafts, &self.service, cause))
     }
 
     /// Records a fact, and returns all that is known in the conversation now.
@@ -219,5 +228,7 @@ fn from_map(name: &str, map: &Item) -> Option<Fact> {
     })
 }
 
+#[cfg(test)]
+mod protocol;
 #[cfg(test)]
 mod tests;

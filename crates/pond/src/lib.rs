@@ -6,7 +6,7 @@
 //! - [`Facts`]: what is known in a conversation. Facts only grow, so a [`Rule`] over them fires once in whatever
 //!   order the events arrive;
 //! - [`Windows`]: a need, its solutions for a while, and one choice among them, through any crash;
-//! - [`Reference`]: small tables of things that somebody else knows.
+//! - [`Reference`]: small tables of things that somebody else knows, put row by row or from a file.
 //!
 //! Nothing here publishes, and nothing knows of rivers: a service writes what it must before it lets an event go.
 //! Nothing here holds a lock or a lease either: every write that decides something is conditional, and whoever
@@ -24,7 +24,7 @@ mod window;
 pub use error::Error;
 pub use facts::{Fact, Facts, Known};
 pub use inbox::Inbox;
-pub use reference::Reference;
+pub use reference::{LoadError, Reference};
 pub use rule::{Requires, Rule, due};
 pub use table::Pond;
 pub use window::{

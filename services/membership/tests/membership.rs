@@ -125,7 +125,7 @@ async fn a_copy_of_a_view_is_not_answered_again() {
 #[tokio::test(start_paused = true)]
 async fn what_the_configuration_says_of_a_customer_counts() {
     let tiers = [("Harry".to_owned(), "Gold".to_owned())].into();
-    let world = World::new(membership::Config { tiers }).await;
+    let world = World::new(membership::Config { tiers, ..Default::default() }).await;
     world.send(&view("v", json!({"name": "Harry"}))).await;
     world.until("ok", 1).await;
     assert_eq!(world.published().await[0].payload["tier"], "Gold");
