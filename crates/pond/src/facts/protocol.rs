@@ -37,11 +37,7 @@ const RULES: &[Rule<()>] = &[
     },
     Rule {
         id: "combined",
-        requires: &[
-            Requires::Known("view"),
-            Requires::Known("segment"),
-            Requires::Known("tier"),
-        ],
+        requires: &[Requires::Known("view"), Requires::Known("segment"), Requires::Known("tier")],
         then: (),
     },
 ];
@@ -188,11 +184,8 @@ impl Model {
 
     /// The bit of an event.
     fn bit(&self, draft: Draft, cause: &Event) -> Set {
-        let producer = Producer {
-            service: SERVICE.into(),
-            version: String::new(),
-            instance: String::new(),
-        };
+        let producer =
+            Producer { service: SERVICE.into(), version: String::new(), instance: String::new() };
         let origin = Origin { producer: &producer, domain: "test", at: Timestamp::UNIX_EPOCH };
         let event = draft.answer(cause, origin);
         let rule = RULES.iter().position(|rule| event.payload["rule"] == rule.id).unwrap();

@@ -1,8 +1,7 @@
-//! Rows of a file, one after the other: none is kept.
+//! Rows of a file, one after the other.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -64,7 +63,7 @@ impl Keys {
 
 /// Hands every row of the file to `take`, with its line, until `take` refuses one and says why.
 pub(super) fn each<T: DeserializeOwned>(
-    file: &File,
+    file: impl Read,
     format: Format,
     take: impl FnMut(u64, String, T) -> Result<(), String>,
 ) -> Result<(), Problem> {
