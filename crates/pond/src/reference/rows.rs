@@ -108,13 +108,17 @@ fn object<T: DeserializeOwned>(
     reader: impl Read,
     take: impl FnMut(u64, String, T) -> Result<(), String>,
 ) -> Result<(), Problem> {
-    let (line, mut refused) = (Cell::new(1), None);
+    let (line, row, mut refused) = (Cell::new(1), Cell::new(1), None);
     let mut json = serde_json::Deserializer::from_reader(Counted { reader, line: &line });
-    let rows = Rows { take, line: &line, refused: &mut refused, of: PhantomData };
+    let rows = Rows { take, line: &line, row: &row, refused: &mut refused, of: PhantomData };
     let read = json.deserialize_map(rows).and_then(|()| json.end());
     match (read, refused) {
         (Ok(()), _) => Ok(()),
-        (Err(_), Some(problem)) => Err(problem),
+        (Err(_), Some(cause)) => Err(Problem { line: row.get(), cause }),
+        // Where serde finds out about a value may be behind it.
+        (Err(error), None) if error.is_data() => {
+            Err(Problem { line: row.get(), cause: words(&error) })
+        }
         (Err(error), None) => Err(Problem { line: error.line() as u64, cause: words(&error) }),
     }
 }
@@ -143,7 +147,9 @@ impl<R: Read> Read for Counted<'_, R> {
 struct Rows<'a, T, F> {
     take: F,
     line: &'a Cell<u64>,
-    refused: &'a mut Option<Problem>,
+    /// The line that the row began on.
+    row: &'a Cell<u64>,
+    refused: &'a mut Option<String>,
     of: PhantomData<T>,
 }
 
@@ -160,10 +166,10 @@ where
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key()? {
-            let line = self.line.get();
+            self.row.set(self.line.get());
             let value = map.next_value()?;
-            (self.take)(line, key, value).map_err(|cause| {
-                *self.refused = Some(Problem { line, cause });
+            (self.take)(self.row.get(), key, value).map_err(|cause| {
+                *self.refused = Some(cause);
                 A::Error::custom("")
             })?;
         }
@@ -223,7 +229,7 @@ mod tests {
     fn what_is_wrong_in_an_object_is_told_with_its_line() {
         let wrong = |text| line_of(read(Format::Object, text));
         assert_eq!(wrong("{\n\"a\":\n7\n}").1, "invalid type: integer `7`, expected a string");
-        assert_eq!(wrong("{\n\"a\":\n7\n}").0, 3);
+        assert_eq!(wrong("{\n\"a\":\n7\n}").0, 2);
         assert_eq!(wrong("{\"a\":\"1\",\n\n\"a\":\"2\"\n\n}").0, 3);
         assert_eq!(wrong("{\"a\":\"1\",\n\n\"a\":\"2\"}").1, "the key \"a\" is on line 1 already");
         assert_eq!(wrong("{\"\":\"1\"}").1, "a key has 1 to 1024 bytes, and this has 0");
