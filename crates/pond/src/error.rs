@@ -36,6 +36,16 @@ pub enum Error {
         /// Partition key of the item.
         item: String,
     },
+    /// DynamoDB did not take all of a batch.
+    #[error("table {table} left {rows} rows of a batch over at each of {attempts} attempts")]
+    NotTaken {
+        /// The table.
+        table: String,
+        /// Rows that are not written.
+        rows: usize,
+        /// How often they were tried.
+        attempts: u32,
+    },
     /// The table did not become usable in time.
     #[error("table {table} is not active after {waited_s} s")]
     NotActive {

@@ -3,6 +3,10 @@
 //! One item per conversation: an attribute for each fact, and the set of events that were emitted because of
 //! them. Writers do not wait for each other: each fact is replaced only by a newer one, in an order that all of
 //! them agree on.
+//!
+//! A fact is written first, and what is known is read with it: of those who write two facts, the second sees both. What
+//! follows is published before it is noted, and noted before the message goes. `protocol` goes through every order of
+//! steps, crashes and copies, and shows that each other order loses something.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,12 +95,20 @@ impl Known {
         self.emitted.contains(event)
     }
 
-    /// Learns a fact, unless a newer one of its name is known. This is what DynamoDB does with the stored ones.
+    /// Learns a fact, unless a newer one of its name is known, or a copy of the event that says it: a copy may have been
+    /// made at another time, and what follows from a fact must not change with that. This is what DynamoDB does with
+    /// the stored ones.
     pub fn learn(&mut self, fact: Fact) {
         let known = self.facts.get(&fact.name);
-        if known.is_none_or(|known| known.order < fact.order) {
+        if known.is_none_or(|known| known.event != fact.event && known.order < fact.order) {
             self.facts.insert(fact.name.clone(), fact);
         }
+    }
+
+    /// Of all that follows from what is known, what `service` has not surely said yet.
+    fn unsaid(&self, mut drafts: Vec<Draft>, service: &str, cause: &Event) -> Vec<Draft> {
+        drafts.retain(|draft| !self.has_emitted(&draft.id(service, cause)));
+        drafts
     }
 
     /// Notes an event that is on the rapids.
@@ -126,9 +138,8 @@ impl Facts {
         conclude: impl FnOnce(&Known) -> Vec<Draft>,
     ) -> Result<Vec<Draft>, Error> {
         let known = self.record(cause.correlation(), fact).await?;
-        let mut drafts = conclude(&known);
-        drafts.retain(|draft| !known.has_emitted(&draft.id(&self.service, cause)));
-        Ok(drafts)
+        let drafts = conclude(&known);
+        Ok(known.unsaid(drafts, &self.service, cause))
     }
 
     /// Records a fact, and returns all that is known in the conversation now.
@@ -141,7 +152,11 @@ impl Facts {
         let update = update
             .set_key(Some(item::key(&pk, FACTS)))
             .update_expression("SET #fact = :fact, #ttl = if_not_exists(#ttl, :ttl)")
-            .condition_expression("attribute_not_exists(#fact) OR #fact.#order < :order")
+            .condition_expression(
+                "attribute_not_exists(#fact) OR (#fact.#order < :order AND #fact.#event <> :event)",
+            )
+            .expression_attribute_names("#event", "event")
+            .expression_attribute_values(":event", item::text(fact.event.as_str()))
             .expression_attribute_names("#fact", format!("{PREFIX}{}", fact.name))
             .expression_attribute_names("#order", "order")
             .expression_attribute_names("#ttl", item::TTL)
@@ -233,5 +248,7 @@ fn from_map(name: &str, map: &Item) -> Option<Fact> {
     })
 }
 
+#[cfg(test)]
+mod protocol;
 #[cfg(test)]
 mod tests;

@@ -24,12 +24,15 @@ impl Inbox {
         Self { pond: pond.clone(), river: river.into() }
     }
 
-    /// Whether the event was handled.
+    /// Whether the event was handled, and that is not so long ago that it was to be forgotten.
     ///
     /// # Errors
     /// [`Error::Aws`].
     pub async fn seen(&self, event: &EventId) -> Result<bool, Error> {
-        Ok(self.pond.get(&self.pk(event), SEEN).await?.is_some())
+        let item = self.pond.get(&self.pk(event), SEEN).await?;
+        // DynamoDB deletes what has expired within days; until then it must not count, or how long an event is
+        // remembered would be chance.
+        Ok(item.is_some_and(|item| !item::has_expired(&item, self.pond.now())))
     }
 
     /// Says that the event was handled, and everything it came to is durable.

@@ -32,6 +32,12 @@ pub(crate) fn number_of(item: &Item, attribute: &str) -> Option<u32> {
     item.get(attribute)?.as_n().ok()?.parse().ok()
 }
 
+/// Whether DynamoDB may have deleted the item by `now`. One without an expiry never has.
+pub(crate) fn has_expired(item: &Item, now: Timestamp) -> bool {
+    let expiry = item.get(TTL).and_then(|ttl| ttl.as_n().ok()?.parse::<i64>().ok());
+    expiry.is_some_and(|expiry| expiry <= now.as_second())
+}
+
 /// The key of an item.
 pub(crate) fn key(pk: &str, sk: &str) -> Item {
     HashMap::from([(PK.to_owned(), text(pk)), (SK.to_owned(), text(sk))])

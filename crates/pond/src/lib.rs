@@ -6,7 +6,9 @@
 //! - [`Facts`]: what is known in a conversation. Facts only grow, so a [`Rule`] over them fires once in whatever
 //!   order the events arrive;
 //! - [`Windows`]: a need, its solutions for a while, and one choice among them, through any crash;
-//! - [`Reference`]: small tables of things that somebody else knows.
+//! - [`Outbox`]: events that have to follow a change of state when no message comes again if they do not, and the
+//!   sweeper that publishes what was left behind;
+//! - [`Reference`]: small tables of things that somebody else knows, put row by row or from a file.
 //!
 //! Nothing here publishes, and nothing knows of rivers: a service writes what it must before it lets an event go.
 //! Nothing here holds a lock or a lease either: every write that decides something is conditional, and whoever
@@ -16,6 +18,7 @@ mod error;
 mod facts;
 mod inbox;
 mod item;
+mod outbox;
 mod reference;
 mod rule;
 mod table;
@@ -24,7 +27,8 @@ mod window;
 pub use error::Error;
 pub use facts::{Fact, Facts, Known};
 pub use inbox::Inbox;
-pub use reference::Reference;
+pub use outbox::{CommitError, Committed, Outbox, Refused, Sweep, Swept, Unpublished};
+pub use reference::{LoadError, Reference};
 pub use rule::{Requires, Rule, due};
 pub use table::Pond;
 pub use window::{

@@ -55,6 +55,12 @@ impl Pond {
         Ok(pond)
     }
 
+    /// Name of the table, for items of the service's own.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         (self.time)()
     }

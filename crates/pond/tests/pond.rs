@@ -46,6 +46,21 @@ async fn what_is_recorded_expires_after_the_last_message_that_could_be_a_copy() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_expired_counts_as_absent_before_dynamodb_deletes_it() {
+    let world = World::new().await;
+    let (inbox, id) = (Inbox::new(&world.pond, "r1"), EventId::from("e"));
+    inbox.record(&id).await.unwrap();
+    world.advance_ms(15 * 86_400_000 - 1000);
+    assert!(inbox.seen(&id).await.unwrap());
+    world.advance_ms(1000);
+    assert!(!inbox.seen(&id).await.unwrap());
+    let items = world.dynamodb().scan().table_name("Pond-test-dev").send().await.unwrap();
+    assert_eq!(items.count(), 1, "DynamoDB was faster, and nothing was tested");
+    inbox.record(&id).await.unwrap();
+    assert!(inbox.seen(&id).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn reference_data_is_read_as_it_was_put_and_a_seed_never_overwrites() {
     let world = World::new().await;
     let tiers = Reference::new(&world.pond, "tiers");

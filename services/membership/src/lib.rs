@@ -2,6 +2,7 @@
 //! would leave others to guess.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use chassis::{Problems, Validate};
 use pond::{Inbox, Pond, Reference};
@@ -29,7 +30,11 @@ pub struct Membership {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Customer → tier, written into the table at every start. The table may know more.
+    /// A file with customers and their tiers, written into the table at every start, over the rows that come with
+    /// the service: `.json` with one object, `{"Sally":"Platinum"}`, or `.jsonl` with a line
+    /// `{"key":"Sally","value":"Platinum"}` each. If anything is wrong in it, the service does not start.
+    pub reference_file: Option<PathBuf>,
+    /// Customer → tier, written into the table at every start, over the file. The table may know more.
     pub tiers: BTreeMap<String, String>,
 }
 
@@ -66,6 +71,9 @@ impl Handler for Membership {
         for (customer, tier) in KNOWN {
             tiers.seed(customer, &tier).await?;
         }
+        if let Some(file) = &config.reference_file {
+            tiers.load(file, is_tier).await?;
+        }
         for (customer, tier) in &config.tiers {
             tiers.put(customer, tier).await?;
         }
@@ -90,4 +98,9 @@ impl Handler for Membership {
     async fn answered(&self, cause: &Event, _: &[Event]) -> Result<(), Failure> {
         Ok(self.inbox.record(&cause.event_id).await?)
     }
+}
+
+/// Whether a row of the file can be used.
+fn is_tier(_: &str, tier: &String) -> Result<(), String> {
+    if tier.is_empty() { Err("a tier has at least one letter".to_owned()) } else { Ok(()) }
 }

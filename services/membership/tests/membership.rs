@@ -58,7 +58,7 @@ async fn a_copy_of_a_view_is_not_answered_again() {
 async fn what_the_configuration_says_of_a_customer_counts() {
     let world = World::new().await;
     let tiers = [("Harry".to_owned(), "Gold".to_owned())].into();
-    let config = Config { tiers };
+    let config = Config { tiers, ..Config::default() };
     world.start_with::<Membership>(config).await;
     world.send::<Membership>(&view("v", json!({"name": "Harry"}))).await;
     world.drained("membership").await;

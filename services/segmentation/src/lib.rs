@@ -2,6 +2,7 @@
 //! others to guess.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use chassis::{Problems, Validate};
 use pond::{Inbox, Pond, Reference};
@@ -27,7 +28,11 @@ pub struct Segmentation {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Customer → segment, written into the table at every start. The table may know more.
+    /// A file with customers and their segments, written into the table at every start, over the rows that come with
+    /// the service: `.json` with one object, `{"Sally":"RoadWarrior"}`, or `.jsonl` with a line
+    /// `{"key":"Sally","value":"RoadWarrior"}` each. If anything is wrong in it, the service does not start.
+    pub reference_file: Option<PathBuf>,
+    /// Customer → segment, written into the table at every start, over the file. The table may know more.
     pub segments: BTreeMap<String, String>,
 }
 
@@ -65,6 +70,9 @@ impl Handler for Segmentation {
         for (customer, segment) in KNOWN {
             segments.seed(customer, &segment).await?;
         }
+        if let Some(file) = &config.reference_file {
+            segments.load(file, is_segment).await?;
+        }
         for (customer, segment) in &config.segments {
             segments.put(customer, segment).await?;
         }
@@ -87,6 +95,11 @@ impl Handler for Segmentation {
     async fn answered(&self, cause: &Event, _: &[Event]) -> Result<(), Failure> {
         Ok(self.inbox.record(&cause.event_id).await?)
     }
+}
+
+/// Whether a row of the file can be used.
+fn is_segment(_: &str, segment: &String) -> Result<(), String> {
+    if segment.is_empty() { Err("a segment has at least one letter".to_owned()) } else { Ok(()) }
 }
 
 fn segmented(customer: Option<&str>, segment: Option<String>) -> Draft {

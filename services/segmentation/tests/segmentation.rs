@@ -58,7 +58,7 @@ async fn a_copy_of_a_view_is_not_answered_again() {
 async fn what_the_configuration_says_of_a_customer_counts() {
     let world = World::new().await;
     let segments = [("Harry".to_owned(), "Commuter".to_owned())].into();
-    let config = Config { segments };
+    let config = Config { segments, ..Config::default() };
     world.start_with::<Segmentation>(config).await;
     world.send::<Segmentation>(&view("v", json!({"name": "Harry"}))).await;
     world.drained("segmentation").await;

@@ -114,7 +114,8 @@ impl Fault {
     }
 
     /// The entries at `indexes` of a batch fail with `code`, the others are served: `PutRecords` of Kinesis,
-    /// `PublishBatch` of SNS and the batch operations of SQS.
+    /// `PublishBatch` of SNS, the batch operations of SQS, and `BatchWriteItem` of DynamoDB, which gives them back
+    /// as unprocessed and without a code.
     #[must_use]
     pub fn fail_entries(mut self, indexes: &[usize], code: &str) -> Self {
         self.effect.fail_entries = Some((indexes.to_vec(), code.to_owned()));

@@ -1,7 +1,7 @@
 //! Batches of which some entries fail: taken out before the service sees them, reported as it reports them.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::Service;
 use crate::service::form;
@@ -23,6 +23,8 @@ enum Kind {
     Ids(Vec<Value>),
     /// SNS answers by id, in XML.
     XmlIds(Vec<String>),
+    /// DynamoDB gives back what it did not write, by table.
+    Unwritten(Map<String, Value>),
 }
 
 /// Takes the entries at `indexes` out of a batch. `None` when the request is no batch.
@@ -33,6 +35,12 @@ pub(crate) fn cut(service: Service, body: &Bytes, indexes: &[usize], code: &str)
         return Some(Cut { body, kind: Kind::XmlIds(ids), code });
     }
     let mut request: Value = serde_json::from_slice(body).ok()?;
+    if service == Service::DynamoDb {
+        let (left, unwritten) =
+            cut_writes(request.get_mut("RequestItems")?.as_object_mut()?, indexes);
+        let body = left.then(|| Bytes::from(request.to_string()));
+        return Some(Cut { body, kind: Kind::Unwritten(unwritten), code });
+    }
     let list = if service == Service::Kinesis { "Records" } else { "Entries" };
     let entries = request.get_mut(list)?.as_array_mut()?;
     let mut index = 0;
@@ -49,6 +57,24 @@ pub(crate) fn cut(service: Service, body: &Bytes, indexes: &[usize], code: &str)
     let body = (!entries.is_empty()).then(|| Bytes::from(request.to_string()));
     let kind = if service == Service::Kinesis { Kind::Places(places) } else { Kind::Ids(ids) };
     Some(Cut { body, kind, code })
+}
+
+/// Takes writes out, counted over all tables in their order. Whether any are left, and those that were taken.
+fn cut_writes(tables: &mut Map<String, Value>, indexes: &[usize]) -> (bool, Map<String, Value>) {
+    let (mut index, mut unwritten) = (0, Map::new());
+    for (table, writes) in tables.iter_mut() {
+        let Some(writes) = writes.as_array_mut() else { continue };
+        let (cut, kept): (Vec<_>, Vec<_>) = std::mem::take(writes).into_iter().partition(|_| {
+            index += 1;
+            indexes.contains(&(index - 1))
+        });
+        *writes = kept;
+        if !cut.is_empty() {
+            unwritten.insert(table.clone(), Value::Array(cut));
+        }
+    }
+    tables.retain(|_, writes| writes.as_array().is_none_or(|writes| !writes.is_empty()));
+    (!tables.is_empty(), unwritten)
 }
 
 fn cut_form(body: &[u8], indexes: &[usize]) -> (Option<Bytes>, Vec<String>) {
@@ -77,6 +103,7 @@ impl Cut {
             Kind::Places(places) => self.rejoin_records(places, answer),
             Kind::Ids(ids) => self.rejoin_entries(ids, answer),
             Kind::XmlIds(ids) => self.rejoin_xml(ids, answer),
+            Kind::Unwritten(tables) => rejoin_writes(tables, answer),
         }
     }
 
@@ -115,6 +142,19 @@ impl Cut {
     }
 }
 
+fn rejoin_writes(unwritten: &Map<String, Value>, answer: Option<&[u8]>) -> Bytes {
+    let mut answer = parse(answer, || json!({}));
+    let mut tables = answer["UnprocessedItems"].as_object().cloned().unwrap_or_default();
+    for (table, writes) in unwritten {
+        let all = tables.entry(table.clone()).or_insert_with(|| json!([]));
+        if let (Some(all), Some(writes)) = (all.as_array_mut(), writes.as_array()) {
+            all.extend_from_slice(writes);
+        }
+    }
+    answer["UnprocessedItems"] = Value::Object(tables);
+    Bytes::from(answer.to_string())
+}
+
 fn parse(answer: Option<&[u8]>, empty: impl Fn() -> Value) -> Value {
     answer.and_then(|answer| serde_json::from_slice(answer).ok()).unwrap_or_else(empty)
 }
@@ -122,6 +162,17 @@ fn parse(answer: Option<&[u8]>, empty: impl Fn() -> Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_that_are_not_done_come_back_by_table() {
+        let body = Bytes::from(r#"{"RequestItems":{"a":[1,2],"b":[3,4]}}"#);
+        let cut = super::cut(Service::DynamoDb, &body, &[1, 2, 3], "").unwrap();
+        let asked: Value = serde_json::from_slice(cut.body.as_ref().unwrap()).unwrap();
+        assert_eq!(asked["RequestItems"], json!({"a": [1]}));
+        let answer = cut.rejoin(Some(br#"{"UnprocessedItems":{"a":[1]}}"#));
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["UnprocessedItems"], json!({"a": [1, 2], "b": [3, 4]}));
+    }
 
     #[test]
     fn failed_records_come_back_at_their_places() {

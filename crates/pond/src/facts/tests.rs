@@ -38,6 +38,16 @@ fn of_two_facts_the_newer_counts_by_version_then_time_then_id() {
 }
 
 #[test]
+fn a_copy_of_what_is_known_changes_nothing_though_it_was_made_later() {
+    let mut known = Known::default();
+    known.learn(segment("s", 7, None, "RoadWarrior"));
+    let before = known.clone();
+    known.learn(segment("s", 9, None, "RoadWarrior"));
+    assert_eq!(known, before);
+    assert_eq!(known.get("segment").unwrap().at(), Timestamp::from_second(7).unwrap());
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let mut known = Known::default();
     known.learn(segment("s", 7, None, "RoadWarrior"));
@@ -88,7 +98,7 @@ proptest! {
             .iter()
             .map(|(name, at, id)| {
                 // One event says one thing: the value follows from name, time and id.
-                let event = event(["a", "b", "c"][*id], *at, None);
+                let event = event(&format!("{id}{at}"), *at, None);
                 Fact::of(&event, ["x", "y", "z"][*name], json!(format!("{name}{at}{id}")))
             })
             .collect();

@@ -1,6 +1,12 @@
 //! Small tables of things that somebody else knows: customer to segment, customer to tier.
 
+mod batch;
+mod load;
+mod rows;
+
 use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::load::LoadError;
 
 use crate::{Error, Pond, item};
 
