@@ -13,6 +13,7 @@ mod failure;
 mod fleet;
 mod notification;
 mod output;
+mod query;
 mod repl;
 mod run;
 mod script;

@@ -1,6 +1,7 @@
 //! One commit, as it is written to the log.
 
 use jiff::Timestamp;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -16,6 +17,16 @@ pub struct File {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+}
+
+impl File {
+    /// Its path as the store has it; what is encoded in it stays as it is.
+    ///
+    /// # Errors
+    /// A path that the store cannot have.
+    pub fn location(&self) -> Result<Path, object_store::path::Error> {
+        Path::parse(&self.path)
+    }
 }
 
 /// What a commit is for.

@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use chassis::Kit;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use object_store::ObjectStore;
 use river::{Context, Event, Failure, Handler, Outcome, Packet};
 use tokio::sync::{mpsc, oneshot};
@@ -144,6 +144,36 @@ impl Archive {
         let workers = Mutex::new(Some((writer, appender, upkeep)));
         Ok(Self { arrivals: sender, workers, log })
     }
+}
+
+/// Archives events without a river: what an import does. Those that are archived already are passed over; says how
+/// many were not.
+///
+/// # Errors
+/// [`ImportError`]. Doing it again makes no second row of any event.
+pub async fn import(
+    store: &Arc<dyn ObjectStore>,
+    events: &[Event],
+    now: Timestamp,
+) -> Result<usize, ImportError> {
+    let of = |event: &Event| Ok::<_, TooLong>((Partition::of(event)?, Row::of(event)));
+    let batch = events.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    let log = Log::new(Arc::clone(store));
+    let state = log.open().await?;
+    let mut appender = Appender::new(log, Rows::new(Arc::clone(store)), state, Ids::new(IDS_KEPT));
+    let appended = appender.append(&batch, now).await?;
+    Ok(appended.new.iter().filter(|new| **new).count())
+}
+
+/// Why events could not be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// An event that the archive cannot take.
+    #[error("an event cannot be archived")]
+    Event(#[from] TooLong),
+    /// The store.
+    #[error("the events could not be archived")]
+    Store(#[from] Error),
 }
 
 /// A name that nothing else has.

@@ -75,13 +75,13 @@ impl Rows {
     }
 }
 
-/// The path of a file, as the store has it: what is encoded in it stays as it is.
+/// The path of a file.
 pub(crate) fn path_of(file: &File) -> Result<Path, Error> {
     let invalid = |error: object_store::path::Error| Error::Log {
         path: Path::from(file.path.as_str()),
         reason: error.to_string(),
     };
-    Path::parse(&file.path).map_err(invalid)
+    file.location().map_err(invalid)
 }
 
 /// A file as Parquet reads it in parts.

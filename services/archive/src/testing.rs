@@ -1,7 +1,5 @@
 //! What the tests of several modules share.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;

@@ -67,7 +67,7 @@ async fn a_folder_does_as_well() {
 
 #[tokio::test]
 async fn two_writers_at_once_share_the_log_and_double_nothing() {
-    for seed in 0..200 {
+    for seed in 0..40 {
         let (memory, store) = memory();
         let write = async |seed: u64, numbers: [u32; 3]| {
             let store: Arc<dyn ObjectStore> = Shaky::on(&memory, seed, None);

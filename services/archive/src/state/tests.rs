@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::*;
@@ -22,20 +22,20 @@ fn lives() -> impl Strategy<Value = Vec<(usize, usize)>> {
 
 /// The entries of a life, and the files that a set of strings says are live after them.
 fn log(life: &[(usize, usize)]) -> (Vec<Entry>, BTreeSet<String>) {
-    let (mut entries, mut live, mut named) = (Vec::new(), BTreeMap::new(), 0);
+    let (mut entries, mut live, mut named) = (Vec::new(), BTreeSet::new(), 0);
     for (added, removed) in life {
-        let remove: Vec<String> = live.keys().take(*removed).cloned().collect();
+        let remove: Vec<String> = live.iter().take(*removed).cloned().collect();
         let add: Vec<File> = (0..*added)
             .map(|partition| {
                 named += 1;
                 file(partition, named)
             })
             .collect();
-        remove.iter().for_each(|path| drop(live.remove(path)));
-        live.extend(add.iter().map(|file| (file.path.clone(), ())));
+        live.retain(|path| !remove.contains(path));
+        live.extend(add.iter().map(|file| file.path.clone()));
         entries.push(Entry { remove, ..append(&add) });
     }
-    (entries, live.into_keys().collect())
+    (entries, live)
 }
 
 fn live(state: &State) -> BTreeSet<String> {
