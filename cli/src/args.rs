@@ -140,6 +140,9 @@ pub(crate) struct Up {
     /// Daemons in this process: all, none, or names with commas between them
     #[arg(long, default_value = "all", value_name = "NAMES")]
     pub(crate) embedded_services: Selection,
+    /// Also run the archive, a process of its own, in this folder or at this URL; then ask it by `rapids query`
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) archive: Option<String>,
 }
 
 /// How wide the rapids are.
