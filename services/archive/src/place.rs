@@ -59,16 +59,10 @@ pub enum Missing {
 pub fn open(place: &str, missing: Missing) -> Result<Arc<dyn ObjectStore>, NoPlace> {
     let failed = |source| NoPlace::Store { place: place.to_owned(), source };
     if let Some(rest) = place.strip_prefix("s3://") {
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
+        if rest.is_empty() || rest.starts_with('/') {
             return Err(NoPlace::Scheme(place.to_owned()));
         }
-        // An endpoint without TLS is used when one is configured: that is an emulator, or inside of a network.
-        let s3 = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(true);
-        return Ok(Arc::new(PrefixStore::new(
-            s3.build().map_err(failed)?,
-            prefix.trim_matches('/'),
-        )));
+        return in_s3(AmazonS3Builder::from_env(), rest).map_err(failed);
     }
     let folder = match place.split_once("://") {
         None => place,
@@ -85,31 +79,13 @@ pub fn open(place: &str, missing: Missing) -> Result<Arc<dyn ObjectStore>, NoPla
     Ok(Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(failed)?))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_a_folder_or_a_url_of_one() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("a/b");
-        let folder = folder.to_str().unwrap();
-        assert!(open(folder, Missing::Refuse).unwrap_err().to_string().contains("RAPIDS_ARCHIVE="));
-        open(&format!("file://{folder}"), Missing::Make).unwrap();
-        open(folder, Missing::Refuse).unwrap();
-    }
-
-    #[test]
-    fn a_bucket_is_opened_without_a_call() {
-        for place in ["s3://bucket", "s3://bucket/a/prefix/"] {
-            open(place, Missing::Refuse).unwrap();
-        }
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        for place in ["http://somewhere", "s3:///prefix", "file://relative", "gs://bucket"] {
-            assert!(matches!(open(place, Missing::Make), Err(NoPlace::Scheme(_))), "{place}");
-        }
-    }
+/// The store below `bucket/prefix`.
+fn in_s3(s3: AmazonS3Builder, rest: &str) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    // An endpoint without TLS is used when one is configured: that is an emulator, or inside of a network.
+    let s3 = s3.with_bucket_name(bucket).with_allow_http(true).build()?;
+    Ok(Arc::new(PrefixStore::new(s3, prefix.trim_matches('/'))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,10 +35,11 @@ pub(crate) fn later() -> Timestamp {
     LATER.parse().unwrap()
 }
 
-/// An event that is a function of its number: of one of two types, in one of two hours.
+/// An event that is a function of its number: of one of two types, in one of two hours, later ones first.
 pub(crate) fn event(number: u32) -> Event {
     let event_type = ["ViewPage", "OfferProposed"][number as usize % 2];
-    let at = Timestamp::from_second(i64::from(number / 2 % 2) * 3_600).unwrap();
+    let hour = i64::from(number / 2 % 2);
+    let at = Timestamp::from_second((hour + 1) * 3_600 - 1 - i64::from(number)).unwrap();
     let event_id = serde_json::from_value(json!(format!("e{number:03}"))).unwrap();
     Event { event_id, ..Event::root(event_type, "test", json!({"n": number}), at) }
 }

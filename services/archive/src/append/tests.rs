@@ -67,6 +67,7 @@ async fn a_folder_does_as_well() {
 
 #[tokio::test]
 async fn two_writers_at_once_share_the_log_and_double_nothing() {
+    let mut met = 0;
     for seed in 0..40 {
         let (memory, store) = memory();
         let write = async |seed: u64, numbers: [u32; 3]| {
@@ -79,11 +80,12 @@ async fn two_writers_at_once_share_the_log_and_double_nothing() {
             }
             conflicts
         };
-        // Each event is brought to both, some to one of them twice.
-        let (a, b) = tokio::join!(write(2 * seed, [0, 4, 12]), write(2 * seed + 1, [0, 8, 12]));
+        // Some events are brought to both at once, in batches that are not the same.
+        let (a, b) = tokio::join!(write(2 * seed, [0, 4, 12]), write(2 * seed + 1, [4, 8, 12]));
         assert_eq!(rows_by_id(&store).await, once(0..20), "seed {seed}");
-        assert!(seed != 0 || a + b > 0, "they never met");
+        met += a + b;
     }
+    assert!(met > 0, "they never met");
 }
 
 #[tokio::test]
