@@ -67,6 +67,13 @@ pub(crate) enum Command {
     /// Compare ways: start, stop, list and report experiments
     #[command(subcommand)]
     Experiment(Experiment),
+    /// Ask the archive by SQL: `rapids query --help` has examples
+    #[command(disable_help_flag = true)]
+    Query {
+        /// What rapids-query is given
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
     /// Run an embedded AWS with all daemons on 127.0.0.1 until Ctrl-C
     Up(Up),
     /// Run the travel scenario in this process: Sally looks at a page, offers are made and chosen
@@ -133,6 +140,9 @@ pub(crate) struct Up {
     /// Daemons in this process: all, none, or names with commas between them
     #[arg(long, default_value = "all", value_name = "NAMES")]
     pub(crate) embedded_services: Selection,
+    /// Also run the archive, a process of its own, in this folder or at this URL; then ask it by `rapids query`
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) archive: Option<String>,
 }
 
 /// How wide the rapids are.

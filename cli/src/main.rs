@@ -4,6 +4,7 @@
 //! `fleet`, `up` and `demo` run the whole system in this process. Nothing here knows more of the daemons than
 //! their names and settings: whatever is asked of them goes through AWS, as for any other producer.
 
+mod archive;
 mod args;
 mod bootstrap;
 mod client;
@@ -13,6 +14,7 @@ mod failure;
 mod fleet;
 mod notification;
 mod output;
+mod query;
 mod repl;
 mod run;
 mod script;

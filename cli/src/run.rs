@@ -10,7 +10,7 @@ use crate::args::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::session::{DEFAULT_STAGE, Names, Session};
-use crate::{args, bootstrap, demo, repl, script, up, verbs};
+use crate::{args, bootstrap, demo, query, repl, script, up, verbs};
 
 /// Runs the command.
 ///
@@ -35,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             let session = Session::open(&options, output).await?;
             Ok(bootstrap::run(&session, shards.count).await?)
         }),
+        Some(Command::Query { arguments }) => Err(query::run(&arguments, options.json).into()),
         Some(Command::Up(settings)) => {
             let names = Names::of_the_stage(&options)?;
             Ok(runtime.block_on(up::run(names, settings, output))?)

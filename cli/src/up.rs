@@ -3,23 +3,31 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use event::control::Command;
 use local_aws::LocalAws;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::{self, Archive};
 use crate::args::Up;
 use crate::bootstrap;
+use crate::daemon::Daemon;
 use crate::fleet::Fleet;
 use crate::output::Output;
 use crate::session::{Names, Session};
 use crate::signals::Signals;
+use crate::verbs::control;
 
 /// Credentials for the embedded AWS, which checks none; but no SDK makes a call without.
 const CREDENTIALS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+
+/// Longest time from the archive's start until its river gets every event.
+const SUBSCRIBED_MAX: Duration = Duration::from_secs(60);
 
 /// Runs until Ctrl-C or SIGTERM, then stops everything in order.
 ///
@@ -37,17 +45,20 @@ pub(crate) async fn run(names: Names, settings: Up, output: Output) -> anyhow::R
     });
 
     let session = Session::embedded(names, &aws.sdk_config(), output);
-    let mut fleet = Fleet::new();
+    let (mut fleet, mut archive) = (Fleet::new(), Archive::default());
     let lived = tokio::select! {
         biased;
         () = signals.next() => Ok(()),
-        ended = live(&session, &aws, &settings, &mut fleet) => ended,
+        ended = live(&session, &aws, &settings, &mut fleet, &mut archive) => ended,
     };
     // A second signal gives up the wait.
     let stopped = tokio::select! {
         biased;
         () = signals.next() => Err(anyhow!("stopped with work unsettled")),
-        stopped = fleet.stop() => stopped,
+        stopped = async {
+            let (archive, fleet) = tokio::join!(archive.stop(), fleet.stop());
+            fleet.and(archive)
+        } => stopped,
     };
     stop_aws.cancel();
     server.await.context("the embedded AWS panicked")?.context("the embedded AWS")?;
@@ -60,6 +71,7 @@ async fn live(
     aws: &LocalAws,
     settings: &Up,
     fleet: &mut Fleet,
+    archive: &mut Archive,
 ) -> anyhow::Result<()> {
     bootstrap::ensure(session, settings.shards.count).await?;
     let daemons = settings.embedded_services.daemons();
@@ -69,15 +81,42 @@ async fn live(
         _ => error,
     })?;
     let endpoints = Endpoints::of(aws, fleet);
+    if let Some(place) = &settings.archive {
+        *archive = Archive::start(place, session.names.stage.as_str(), &endpoints.environment)?;
+    }
     if session.output.json {
-        fleet.ready(session).await?;
+        ready(session, daemons, fleet, archive).await?;
         session.output.print(&endpoints.json())?;
     } else {
         session.output.say(&endpoints.text())?;
-        fleet.ready(session).await?;
+        ready(session, daemons, fleet, archive).await?;
         session.output.say("ready")?;
     }
-    Err(fleet.first_end().await)
+    tokio::select! {
+        biased;
+        error = fleet.first_end() => Err(error),
+        error = archive.first_end() => Err(error),
+    }
+}
+
+/// Waits until every daemon is ready, and the archive gets every event from now on.
+async fn ready(
+    session: &Session,
+    daemons: &[Daemon],
+    fleet: &mut Fleet,
+    archive: &mut Archive,
+) -> anyhow::Result<()> {
+    fleet.ready(session).await?;
+    // Without a control plane in this process, one that is started later hooks the archive in.
+    if !archive.is_some() || !daemons.contains(&Daemon::ControlPlane) {
+        return Ok(());
+    }
+    let subscribe = Command::subscribe(archive::RIVER, archive::TOPIC);
+    tokio::select! {
+        biased;
+        error = archive.first_end() => Err(error),
+        subscribed = control::wait(session, &subscribe, SUBSCRIBED_MAX) => subscribed,
+    }
 }
 
 async fn bind(port: u16) -> anyhow::Result<TcpListener> {

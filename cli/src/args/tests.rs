@@ -99,3 +99,18 @@ fn a_refusal_is_one_line() {
     assert!(refusal("subscribe r1").contains("<TOPIC>"));
     assert!(refusal("topic").contains("topics"), "{}", refusal("topic"));
 }
+
+#[test]
+fn whatever_follows_query_is_for_the_program_that_answers_it() {
+    for (line, expected) in [
+        ("rapids query --help", vec!["--help"]),
+        ("rapids query 'select 1'", vec!["select 1"]),
+        ("rapids query --format csv 'select 1'", vec!["--format", "csv", "select 1"]),
+        ("rapids query 'select 1' --archive s3://b/p", vec!["select 1", "--archive", "s3://b/p"]),
+        ("rapids query", vec![]),
+    ] {
+        let Some(Command::Query { arguments }) = cli(line).command else { panic!("{line}") };
+        assert_eq!(arguments, expected, "{line}");
+    }
+    assert!(cli("rapids --json query 'select 1'").options.json);
+}
