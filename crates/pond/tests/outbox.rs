@@ -54,11 +54,11 @@ async fn is_booked(world: &World, id: &str) -> bool {
     got.unwrap().item.is_some()
 }
 
-async fn never(_: &[Event]) -> Result<(), Unpublished> {
+async fn never(_: Vec<Event>) -> Result<(), Unpublished> {
     std::future::pending().await
 }
 
-async fn busy(_: &[Event]) -> Result<(), Unpublished> {
+async fn busy(_: Vec<Event>) -> Result<(), Unpublished> {
     Err(Unpublished::later("the rapids are busy"))
 }
 
@@ -74,7 +74,7 @@ async fn a_change_and_its_events_are_there_and_no_entry_is_left() {
     let world = World::new().await;
     let (outbox, rapids) = (Outbox::new(&world.pond, "o"), Rapids::default());
     let events = [event("a", Value::Null), event("b", json!({"n": 1}))];
-    let publish = async |events: &[Event]| rapids.publish(events).await;
+    let publish = async |events: Vec<Event>| rapids.publish(&events).await;
     let committed = outbox.commit(booking("1"), &events, publish).await.unwrap();
     assert!(matches!(committed, Committed::Published));
     assert!(is_booked(&world, "1").await && rapids.has("a") && rapids.has("b"));
@@ -130,10 +130,10 @@ impl Dies {
 
     async fn publish(self, rapids: &Rapids, events: &[Event]) -> Result<(), Unpublished> {
         if self == Self::BeforePublishing {
-            return never(events).await;
+            return never(vec![]).await;
         }
         rapids.publish(events).await?;
-        if self == Self::AfterPublishing { never(events).await } else { Ok(()) }
+        if self == Self::AfterPublishing { never(vec![]).await } else { Ok(()) }
     }
 }
 
@@ -147,15 +147,15 @@ async fn wherever_processes_die_there_is_no_event_without_its_change_and_no_chan
             let (outbox, rapids) = (Outbox::new(&world.pond, "o"), Rapids::default());
             let said = [event("booked", Value::Null)];
             first.arm(&world);
-            let publish = async |events: &[Event]| first.publish(&rapids, events).await;
+            let publish = async |events: Vec<Event>| first.publish(&rapids, &events).await;
             let committing = outbox.commit(booking("1"), &said, publish);
             let committed = timeout(DEAD, Box::pin(committing)).await;
             second.arm(&world);
-            let publish = async |events: &[Event]| second.publish(&rapids, events).await;
+            let publish = async |events: Vec<Event>| second.publish(&rapids, &events).await;
             let swept = timeout(DEAD, Box::pin(outbox.sweep_once(AT_ONCE, publish))).await;
             world.aws.faults().clear();
             let before = rapids.has("booked");
-            let publish = async |events: &[Event]| rapids.publish(events).await;
+            let publish = async |events: Vec<Event>| rapids.publish(&events).await;
             outbox.sweep_once(AT_ONCE, publish).await.unwrap();
             let history = format!("{first:?}: {committed:?}, then {second:?}: {swept:?}");
             let is_booked = is_booked(&world, "1").await;
@@ -176,7 +176,7 @@ async fn a_thousand_entries_are_published_by_two_sweepers_at_once() {
         leave(&world, &outbox, &format!("e{id}")).await;
     }
     assert_eq!(outbox.oldest().await.unwrap(), Some(SignedDuration::from_secs(1)));
-    let publish = async |events: &[Event]| rapids.publish(events).await;
+    let publish = async |events: Vec<Event>| rapids.publish(&events).await;
     let (one, two) =
         tokio::join!(outbox.sweep_once(AT_ONCE, publish), outbox.sweep_once(AT_ONCE, publish));
     let published = one.unwrap().published + two.unwrap().published;
@@ -193,7 +193,7 @@ async fn what_is_young_may_be_under_way_and_is_let_be() {
     let world = World::new().await;
     let (outbox, rapids) = (Outbox::new(&world.pond, "o"), Rapids::default());
     leave(&world, &outbox, "a").await;
-    let publish = async |events: &[Event]| rapids.publish(events).await;
+    let publish = async |events: Vec<Event>| rapids.publish(&events).await;
     let after = SignedDuration::from_secs(30);
     world.advance_ms(29_998);
     assert_eq!(outbox.sweep_once(after, publish).await.unwrap(), Swept::default());
@@ -208,9 +208,9 @@ async fn an_event_that_is_refused_for_good_is_moved_aside_with_its_reason() {
     for id in ["a", "bad", "c"] {
         leave(&world, &outbox, id).await;
     }
-    let publish = async |events: &[Event]| match events[0].event_id.as_str() {
+    let publish = async |events: Vec<Event>| match events[0].event_id.as_str() {
         "bad" => Err(Unpublished::never("the stream says no")),
-        _ => rapids.publish(events).await,
+        _ => rapids.publish(&events).await,
     };
     // Two at once: the second to come finds it gone.
     let (one, two) =
@@ -236,10 +236,10 @@ async fn the_sweeper_backs_off_while_nothing_works_and_goes_on_behind_what_does_
         world.advance_ms(1);
     }
     let tries = Cell::new(0);
-    let publish = async |events: &[Event]| {
+    let publish = async |events: Vec<Event>| {
         tries.set(tries.get() + 1);
         if events[0].event_id.as_str() == "good" {
-            rapids.publish(events).await
+            rapids.publish(&events).await
         } else {
             busy(events).await
         }
@@ -276,7 +276,7 @@ async fn a_commit_that_cannot_be_is_refused_before_it_is_asked_for() {
     assert!(matches!(committed, Committed::Left(_)));
     assert_eq!(
         outbox
-            .sweep_once(AT_ONCE, async |_: &[Event]| Err(Unpublished::never("no")))
+            .sweep_once(AT_ONCE, async |_: Vec<Event>| Err(Unpublished::never("no")))
             .await
             .unwrap()
             .refused,
@@ -290,7 +290,7 @@ async fn a_commit_in_the_way_of_others_is_tried_again() {
     let (outbox, rapids) = (Outbox::new(&world.pond, "o"), Rapids::default());
     let fault = Fault::on(Service::DynamoDb, "TransactWriteItems").times(3);
     world.aws.faults().add(fault.error(400, "TransactionInProgressException", "wait"));
-    let publish = async |events: &[Event]| rapids.publish(events).await;
+    let publish = async |events: Vec<Event>| rapids.publish(&events).await;
     outbox.commit(booking("1"), &[event("e", Value::Null)], publish).await.unwrap();
     assert!(is_booked(&world, "1").await && rapids.has("e"));
 }
@@ -310,23 +310,47 @@ async fn an_entry_that_cannot_be_read_is_out_of_the_way() {
     let put = world.dynamodb().put_item().table_name("Pond-test-dev").set_item(Some(entry));
     put.send().await.unwrap();
     leave(&world, &outbox, "b").await;
-    let publish = async |events: &[Event]| rapids.publish(events).await;
+    let publish = async |events: Vec<Event>| rapids.publish(&events).await;
     let swept = outbox.sweep_once(AT_ONCE, publish).await.unwrap();
     assert_eq!((swept.refused, swept.published), (1, 1));
     assert_eq!(outbox.refused().await.unwrap()[0].events, ["nonsense"]);
 }
 
-#[test]
-fn it_can_be_used_from_a_handler_whose_futures_move_between_threads() {
-    async fn work(outbox: Outbox) {
-        let rapids = String::new();
-        let publish = async |_: &[Event]| {
-            sleep(Duration::from_secs(1)).await;
-            if rapids.is_empty() { Ok(()) } else { Err(Unpublished::later("full")) }
-        };
-        let _committed = outbox.commit(vec![], &[], publish).await;
-        outbox.sweep(Sweep::default(), CancellationToken::new(), publish).await;
+/// As `Handler::background` is declared.
+trait Background {
+    fn background(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send;
+}
+
+struct Bookings {
+    outbox: Outbox,
+    full: String,
+}
+
+impl Bookings {
+    async fn publish(&self, _: &[Event]) -> Result<(), Unpublished> {
+        sleep(Duration::from_secs(1)).await;
+        if self.full.is_empty() { Ok(()) } else { Err(Unpublished::later("full")) }
     }
-    fn is_send<T: Send>(_: impl FnOnce(Outbox) -> T) {}
-    is_send(work);
+}
+
+impl Background for Bookings {
+    async fn background(&self, stop: CancellationToken) {
+        let publish = async |events: Vec<Event>| self.publish(&events).await;
+        let events = [event("e", Value::Null)];
+        assert!(self.outbox.commit(booking("1"), &events, publish).await.is_ok());
+        self.outbox.sweep(Sweep::default(), stop, publish).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_serves_in_futures_that_move_between_threads() {
+    let world = World::new().await;
+    let service = Bookings { outbox: Outbox::new(&world.pond, "o"), full: String::new() };
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    let running = tokio::spawn(async move { service.background(stopping).await });
+    sleep(Duration::from_secs(60)).await;
+    stop.cancel();
+    running.await.unwrap();
+    assert!(is_booked(&world, "1").await);
 }
