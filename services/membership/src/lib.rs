@@ -72,7 +72,7 @@ impl Handler for Membership {
             tiers.seed(customer, &tier).await?;
         }
         if let Some(file) = &config.reference_file {
-            tiers.load(file, is_tier).await?;
+            tiers.load(file, |_, tier: &String| check(tier)).await?;
         }
         for (customer, tier) in &config.tiers {
             tiers.put(customer, tier).await?;
@@ -101,6 +101,6 @@ impl Handler for Membership {
 }
 
 /// Whether a row of the file can be used.
-fn is_tier(_: &str, tier: &String) -> Result<(), String> {
+fn check(tier: &str) -> Result<(), String> {
     if tier.is_empty() { Err("a tier has at least one letter".to_owned()) } else { Ok(()) }
 }

@@ -71,7 +71,7 @@ impl Handler for Segmentation {
             segments.seed(customer, &segment).await?;
         }
         if let Some(file) = &config.reference_file {
-            segments.load(file, is_segment).await?;
+            segments.load(file, |_, segment: &String| check(segment)).await?;
         }
         for (customer, segment) in &config.segments {
             segments.put(customer, segment).await?;
@@ -98,7 +98,7 @@ impl Handler for Segmentation {
 }
 
 /// Whether a row of the file can be used.
-fn is_segment(_: &str, segment: &String) -> Result<(), String> {
+fn check(segment: &str) -> Result<(), String> {
     if segment.is_empty() { Err("a segment has at least one letter".to_owned()) } else { Ok(()) }
 }
 

@@ -1,7 +1,5 @@
 //! Segments from a file.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
-
 use std::path::Path;
 
 use chassis::{Kit, embed};

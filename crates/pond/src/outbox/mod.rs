@@ -31,7 +31,7 @@
 //!             .condition_expression("attribute_not_exists(pk)");
 //!         # let put = put.build().expect("a table and an item");
 //!         let change = vec![TransactWriteItem::builder().put(put).build()];
-//!         let publish = async |events: &[Event]| self.publish(events).await;
+//!         let publish = async |events: Vec<Event>| self.publish(&events).await;
 //!         match self.outbox.commit(change, &[booked], publish).await? {
 //!             Committed::Published => {}
 //!             // It is durable, and will be published by the sweeper.
@@ -42,7 +42,7 @@
 //!
 //!     /// In `Handler::background`.
 //!     async fn background(&self, stop: CancellationToken) {
-//!         let publish = async |events: &[Event]| self.publish(events).await;
+//!         let publish = async |events: Vec<Event>| self.publish(&events).await;
 //!         self.outbox.sweep(Sweep::default(), stop, publish).await;
 //!     }
 //!
@@ -169,14 +169,15 @@ impl Outbox {
     ///
     /// # Errors
     /// [`CommitError`]. That the events could not be published is none.
-    pub async fn commit<P>(
+    pub async fn commit<P, F>(
         &self,
         change: Vec<TransactWriteItem>,
         events: &[Event],
         publish: P,
     ) -> Result<Committed, CommitError>
     where
-        P: AsyncFn(&[Event]) -> Result<(), Unpublished>,
+        P: Fn(Vec<Event>) -> F,
+        F: Future<Output = Result<(), Unpublished>>,
     {
         let entry = Entry::new(&self.name, self.pond.now(), events);
         if change.len() >= ITEMS_MAX {
@@ -187,7 +188,7 @@ impl Outbox {
             return Err(CommitError::TooLarge { events: events.len(), bytes });
         }
         self.write(change, &entry).await?;
-        if let Err(why) = publish(events).await {
+        if let Err(why) = publish(events.to_vec()).await {
             return Ok(Committed::Left(why));
         }
         if let Err(error) = self.delete(&entry.pk, &entry.sk).await {

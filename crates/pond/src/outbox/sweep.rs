@@ -60,9 +60,10 @@ impl Default for Sweep {
 impl Outbox {
     /// Publishes and deletes entries that were left behind, until `stop`: for the background of the service, in each of
     /// its processes. What is under way at `stop` is finished.
-    pub async fn sweep<P>(&self, settings: Sweep, stop: CancellationToken, publish: P)
+    pub async fn sweep<P, F>(&self, settings: Sweep, stop: CancellationToken, publish: P)
     where
-        P: AsyncFn(&[Event]) -> Result<(), Unpublished>,
+        P: Fn(Vec<Event>) -> F,
+        F: Future<Output = Result<(), Unpublished>>,
     {
         let (mut places, mut failures) = (Places::default(), 0);
         loop {
@@ -93,9 +94,10 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Aws`]; entries that were published before it are deleted, or will be once more.
-    pub async fn sweep_once<P>(&self, after: SignedDuration, publish: P) -> Result<Swept, Error>
+    pub async fn sweep_once<P, F>(&self, after: SignedDuration, publish: P) -> Result<Swept, Error>
     where
-        P: AsyncFn(&[Event]) -> Result<(), Unpublished>,
+        P: Fn(Vec<Event>) -> F,
+        F: Future<Output = Result<(), Unpublished>>,
     {
         let never = CancellationToken::new();
         self.sweep_from(&mut Places::default(), after, &never, &publish).await
@@ -120,7 +122,7 @@ impl Outbox {
         Ok(oldest)
     }
 
-    async fn sweep_from<P>(
+    async fn sweep_from<P, F>(
         &self,
         places: &mut Places,
         after: SignedDuration,
@@ -128,7 +130,8 @@ impl Outbox {
         publish: &P,
     ) -> Result<Swept, Error>
     where
-        P: AsyncFn(&[Event]) -> Result<(), Unpublished>,
+        P: Fn(Vec<Event>) -> F,
+        F: Future<Output = Result<(), Unpublished>>,
     {
         let before = self.pond.now().saturating_sub(after).unwrap_or(Timestamp::MIN);
         let (mut swept, mut failures) = (Swept::default(), 0);
@@ -160,9 +163,10 @@ impl Outbox {
     }
 
     /// Publishes and deletes an entry, or moves it aside, or leaves it.
-    async fn settle<P>(&self, item: &Item, publish: &P, swept: &mut Swept) -> Result<(), Error>
+    async fn settle<P, F>(&self, item: &Item, publish: &P, swept: &mut Swept) -> Result<(), Error>
     where
-        P: AsyncFn(&[Event]) -> Result<(), Unpublished>,
+        P: Fn(Vec<Event>) -> F,
+        F: Future<Output = Result<(), Unpublished>>,
     {
         let read = Entry::from_item(item).map_err(|attribute| format!("no usable {attribute}"));
         let read = read.and_then(|entry| Ok((entry.parse().map_err(|e| e.to_string())?, entry)));
@@ -173,7 +177,7 @@ impl Outbox {
                 return self.move_aside(item, &reason).await;
             }
         };
-        match publish(&events).await {
+        match publish(events).await {
             Ok(()) => {
                 swept.published += 1;
                 self.delete(&entry.pk, &entry.sk).await
