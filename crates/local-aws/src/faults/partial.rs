@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn writes_that_are_not_done_come_back_by_table() {
         let body = Bytes::from(r#"{"RequestItems":{"a":[1,2],"b":[3,4]}}"#);
-        let cut = super::cut(Service::DynamoDb, &body, &[1, 2, 3], "").unwrap();
+        let cut = cut(Service::DynamoDb, &body, &[1, 2, 3], "").unwrap();
         let asked: Value = serde_json::from_slice(cut.body.as_ref().unwrap()).unwrap();
         assert_eq!(asked["RequestItems"], json!({"a": [1]}));
         let answer = cut.rejoin(Some(br#"{"UnprocessedItems":{"a":[1]}}"#));
