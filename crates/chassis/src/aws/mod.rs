@@ -1,4 +1,4 @@
-//! How this process reaches AWS. The only place of the workspace where TLS comes in.
+//! How this process reaches AWS. The only place where TLS comes in, but for the archive's own way to S3.
 
 mod endpoint;
 

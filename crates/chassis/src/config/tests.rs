@@ -164,6 +164,13 @@ fn a_mistyped_variable_is_told_as_a_variable() {
         ]
     );
     assert!(refused("", &[("RAPIDS___X", "1")])[0].contains("unknown key"));
+    assert!(refused("", &[("RAPIDS_ARCHIVES", "events")])[0].contains("unknown key"));
+}
+
+#[test]
+fn where_the_archive_is_may_be_exported_for_every_program() {
+    let settings = loaded("", &[("RAPIDS_ARCHIVE", "./events")]);
+    assert_eq!(settings.service, Example::default());
 }
 
 #[test]

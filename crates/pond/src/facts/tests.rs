@@ -20,10 +20,10 @@ fn segment(id: &str, at_s: i64, version: Option<u32>, value: &str) -> Fact {
 #[test]
 fn of_two_facts_the_newer_counts_by_version_then_time_then_id() {
     let ordered = [
-        segment("b", -5, None, "before 1970"),
-        segment("b", 100, None, "early"),
-        segment("a", 200, Some(1), "late"),
-        segment("b", 200, None, "same time, greater id"),
+        segment("e", -5, None, "before 1970"),
+        segment("d", 100, None, "early"),
+        segment("b", 200, Some(1), "late"),
+        segment("c", 200, None, "same time, greater id"),
         segment("a", 1, Some(2), "newer version"),
     ];
     for older in 0..ordered.len() {

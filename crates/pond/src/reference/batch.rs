@@ -13,8 +13,8 @@ use crate::{Error, Pond};
 /// Most rows of one request
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
 pub(super) const ROWS_MAX: usize = 25;
-/// Attempts at what DynamoDB does not take at once: about half a minute, in which a table that follows the load
-/// has grown.
+/// Attempts at what DynamoDB does not take at once: ten to twenty seconds beside those of the SDK, in which a table
+/// that follows the load has grown.
 const ATTEMPTS_MAX: u32 = 10;
 const PAUSE_LEAST: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
