@@ -26,7 +26,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 pub(crate) struct Stock {
     streams: [String; 2],
     sns_topic: String,
-    tables: [String; 3],
+    tables: [String; 4],
     queues: [String; 2],
 }
 

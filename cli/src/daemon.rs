@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use aws_types::SdkConfig;
 use chassis::{Embedded, Kit, Service, embed};
@@ -93,7 +94,9 @@ impl Daemon {
                 self.embed::<rapids_reader::RapidsReader>(start, config).await
             }
             Self::ControlPlane => {
-                let config = control_plane::Config { stage, ..Default::default() };
+                // The embedded SNS delivers by a new filter at once.
+                let bridge = Duration::ZERO;
+                let config = control_plane::Config { stage, bridge, ..Default::default() };
                 self.embed::<control_plane::ControlPlane>(start, config).await
             }
             Self::Segmentation => self.drink::<segmentation::Segmentation>(start).await,

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::primitives::Blob;
 use event::Experiment;
 use event::control::Command;
+use event::route::{self, Routing};
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Resource, is_missing};
@@ -81,8 +82,8 @@ enum Progress {
     Applied,
     /// Nothing of it is to be seen yet.
     Waiting,
-    /// Seen, and being worked on.
-    Pending,
+    /// Seen, and being worked on; what is in the way, if something is.
+    Pending(Option<String>),
     /// Refused, with the reason.
     Degraded(String),
 }
@@ -97,19 +98,32 @@ async fn look(session: &Session, command: &Command) -> anyhow::Result<Option<Row
             (stage.subscriptions_table(), topic, Some(river))
         }
         Command::Advertise { topic } => (stage.topics_table(), topic, None),
+        Command::Route { river, .. } | Command::RemoveRiver { river, .. } => {
+            return look_at(session, &stage.rivers_table(), &[(route::RIVER, river)]).await;
+        }
         Command::StartExperiment(Experiment { name, .. }) | Command::StopExperiment { name } => {
             return experiment::look(session, name).await;
         }
     };
-    let mut get = session.aws.dynamodb.get_item().table_name(&table).consistent_read(true);
-    get = get.key("Topic", AttributeValue::S(topic.clone()));
-    if let Some(river) = river {
-        get = get.key("Subscriber", AttributeValue::S(river.clone()));
+    let keys = [Some(("Topic", topic)), river.map(|river| ("Subscriber", river))];
+    let keys: Vec<_> = keys.into_iter().flatten().collect();
+    look_at(session, &table, &keys).await
+}
+
+/// A row; a table that is not there yet has none.
+async fn look_at(
+    session: &Session,
+    table: &str,
+    key: &[(&str, &String)],
+) -> anyhow::Result<Option<Row>> {
+    let mut get = session.aws.dynamodb.get_item().table_name(table).consistent_read(true);
+    for (name, value) in key {
+        get = get.key(*name, AttributeValue::S((*value).clone()));
     }
     match get.send().await {
         Ok(found) => Ok(found.item),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(Resource::Table(&table).refused(error)),
+        Err(error) => Err(Resource::Table(table).refused(error)),
     }
 }
 
@@ -142,8 +156,35 @@ fn progress(command: &Command, row: Option<&Row>) -> Progress {
                 let reason = word("Reason").cloned();
                 Progress::Degraded(reason.unwrap_or_else(|| "no reason is given".to_owned()))
             }
-            _ => Progress::Pending,
+            _ => Progress::Pending(word("Reason").cloned()),
         },
+        (Command::Route { .. } | Command::RemoveRiver { .. }, Some(_)) => {
+            of_river(command, &|name| word(name).map(String::as_str))
+        }
+    }
+}
+
+/// What the row of a river says. A river that is drained may take days: that it is begun is all to wait for.
+fn of_river<'a>(command: &Command, word: &dyn Fn(&str) -> Option<&'a str>) -> Progress {
+    let is_written = match command {
+        Command::Route { routing, .. } => word("Routing") == Some(routing.as_str()),
+        _ => word("Removal").is_some(),
+    };
+    let is_as_told = match command {
+        Command::Route { routing: Routing::Auto, .. } => true,
+        Command::Route { routing, .. } => word("Route") == Some(routing.as_str()),
+        Command::RemoveRiver { discard: true, .. } => false,
+        _ => word("CheckedAt").is_some(),
+    };
+    match word("Problem") {
+        Some(problem) if is_written => Progress::Pending(Some(problem.to_owned())),
+        _ if is_written && is_as_told => Progress::Applied,
+        _ if is_written => Progress::Pending(None),
+        // Of a river that is gone no more is left than its last command.
+        _ if matches!(command, Command::RemoveRiver { .. }) && word("CheckedAt").is_none() => {
+            Progress::Applied
+        }
+        _ => Progress::Waiting,
     }
 }
 
@@ -157,6 +198,12 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
             (format!("unsubscribe {river} {topic}"), format!("rapids listsubs {river}"))
         }
         Command::Advertise { topic } => (format!("advertise {topic}"), "rapids topics".to_owned()),
+        Command::Route { river, routing } => {
+            (format!("rivers route {river} {}", routing.as_str()), format!("rapids rivers {river}"))
+        }
+        Command::RemoveRiver { river, .. } => {
+            (format!("rivers remove {river}"), format!("rapids rivers {river}"))
+        }
         Command::StartExperiment(Experiment { name, .. }) => {
             (format!("experiment start {name}"), "rapids experiment list".to_owned())
         }
@@ -169,9 +216,10 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
         Progress::Degraded(reason) => {
             format!("`{what}` is degraded: {reason} (once that is mended, give the command again)")
         }
-        Progress::Pending => format!(
-            "the control plane has begun but not finished `{what}` within {seconds} s: \
-             look later with `{look}`, or see the logs of the control plane"
+        Progress::Pending(reason) => format!(
+            "the control plane has begun but not finished `{what}` within {seconds} s{}: it goes on trying; \
+             look later with `{look}`, or see the logs of the control plane",
+            reason.as_ref().map_or(String::new(), |reason| format!(", because {reason}"))
         ),
         Progress::Applied | Progress::Waiting => format!(
             "the control plane has not applied `{what}` within {seconds} s: it lies on stream {control} and is \
@@ -230,8 +278,8 @@ mod tests {
     fn a_subscription_is_applied_once_its_row_is_active() {
         let seen = |words: &[(&str, &str)]| progress(&subscribe(), Some(&row(words)));
         assert_eq!(progress(&subscribe(), None), Progress::Waiting);
-        assert_eq!(seen(&[("Topic", "ViewPage")]), Progress::Pending);
-        assert_eq!(seen(&[("Status", "pending")]), Progress::Pending);
+        assert_eq!(seen(&[("Topic", "ViewPage")]), Progress::Pending(None));
+        assert_eq!(seen(&[("Status", "pending")]), Progress::Pending(None));
         assert_eq!(seen(&[("Status", "active")]), Progress::Applied);
         let degraded = seen(&[("Status", "degraded"), ("Reason", "150 values")]);
         assert_eq!(degraded, Progress::Degraded("150 values".into()));
@@ -258,6 +306,29 @@ mod tests {
             error.contains("`subscribe r1 ViewPage` is degraded: the filter is full"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_river_is_routed_once_it_is_fed_so_and_gone_once_nothing_is_said_of_it() {
+        let river = || "r1".to_owned();
+        let route = Command::Route { river: river(), routing: Routing::Direct };
+        let seen = |command: &Command, words: &[(&str, &str)]| progress(command, Some(&row(words)));
+        assert_eq!(seen(&route, &[("Routing", "auto"), ("Route", "direct")]), Progress::Waiting);
+        assert_eq!(
+            seen(&route, &[("Routing", "direct"), ("Route", "sns")]),
+            Progress::Pending(None)
+        );
+        assert_eq!(seen(&route, &[("Routing", "direct"), ("Route", "direct")]), Progress::Applied);
+        let hindered = [("Routing", "direct"), ("Problem", "no permission")];
+        assert_eq!(seen(&route, &hindered), Progress::Pending(Some("no permission".into())));
+
+        let remove = |discard| Command::RemoveRiver { river: river(), discard };
+        let there = [("Route", "sns"), ("CheckedAt", "2026-11-23T00:00:00Z")];
+        assert_eq!(seen(&remove(true), &there), Progress::Waiting);
+        let going = [there[1], ("Removal", "drain")];
+        assert_eq!(seen(&remove(false), &going), Progress::Applied);
+        assert_eq!(seen(&remove(true), &going), Progress::Pending(None));
+        assert_eq!(seen(&remove(true), &[("LastCommand", "1")]), Progress::Applied);
     }
 
     #[test]

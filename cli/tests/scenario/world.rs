@@ -30,7 +30,8 @@ impl Scenario {
                 summary.stream_status == aws_sdk_kinesis::types::StreamStatus::Active
             })
             .await;
-        let config = control_plane::Config { renewal_thread: false, ..Default::default() };
+        let bridge = Duration::ZERO;
+        let config = control_plane::Config { renewal_thread: false, bridge, ..Default::default() };
         let control_plane = world.run::<ControlPlane>("control-plane", config).await;
         let experiments_every = Duration::from_secs(1);
         let config = rapids_reader::Config {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::experiment::{Experiment, InvalidExperiment};
 use crate::names::{River, Stage, Topic};
 use crate::packet::Rule;
+use crate::route::Routing;
 
 /// A command as it travels: `{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,23 @@ pub enum Command {
         /// The experiment's name.
         name: String,
     },
+    /// Let events reach `river` this way from now on.
+    Route {
+        /// The river's name.
+        river: String,
+        /// By which way.
+        routing: Routing,
+    },
+    /// Take the river down: nothing more is delivered to it, and once it is empty its queues are deleted. A subscription
+    /// that comes before that keeps it.
+    #[serde(rename = "removeRiver")]
+    RemoveRiver {
+        /// The river's name.
+        river: String,
+        /// Delete the queues with all that waits in them, instead of waiting until they are empty.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        discard: bool,
+    },
     /// List `topic` among those that others may subscribe to.
     Advertise {
         /// The event type.
@@ -64,7 +82,10 @@ impl Command {
     #[must_use]
     pub fn partition_key(&self) -> &str {
         match self {
-            Self::Subscribe { river, .. } | Self::Unsubscribe { river, .. } => river,
+            Self::Subscribe { river, .. }
+            | Self::Unsubscribe { river, .. }
+            | Self::Route { river, .. }
+            | Self::RemoveRiver { river, .. } => river,
             Self::Advertise { topic } => topic,
             Self::StartExperiment(Experiment { name, .. }) | Self::StopExperiment { name } => name,
         }
@@ -76,6 +97,8 @@ impl Command {
         match self {
             Self::Subscribe { .. } => "subscribe",
             Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Route { .. } => "route",
+            Self::RemoveRiver { .. } => "removeRiver",
             Self::Advertise { .. } => "advertise",
             Self::StartExperiment(_) => "startExperiment",
             Self::StopExperiment { .. } => "stopExperiment",
@@ -91,6 +114,9 @@ impl Command {
             Self::Subscribe { river, topic, .. } | Self::Unsubscribe { river, topic } => {
                 River::parse(river, stage)?;
                 Topic::parse(topic)?;
+            }
+            Self::Route { river, .. } | Self::RemoveRiver { river, .. } => {
+                River::parse(river, stage)?;
             }
             Self::Advertise { topic } => {
                 Topic::parse(topic)?;
@@ -133,6 +159,18 @@ mod tests {
         let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage","rules":[{"at":"/eventDomain","rule":"demand_value","value":"web"}]}}"#;
         assert_eq!(command.to_json(), json);
         assert_eq!(Command::parse(json.as_bytes()).unwrap(), command);
+    }
+
+    #[test]
+    fn a_river_is_routed_and_removed() {
+        let json = r#"{"command":"route","commandArgs":{"river":"r1","routing":"direct"}}"#;
+        let route = Command::Route { river: "r1".into(), routing: Routing::Direct };
+        assert_eq!(Command::parse(json.as_bytes()).unwrap(), route);
+        assert_eq!(route.to_json(), json);
+        let json = r#"{"command":"removeRiver","commandArgs":{"river":"r1"}}"#;
+        let remove = Command::RemoveRiver { river: "r1".into(), discard: false };
+        assert_eq!(Command::parse(json.as_bytes()).unwrap(), remove);
+        assert_eq!(remove.to_json(), json);
     }
 
     #[test]

@@ -25,6 +25,37 @@ pub const VERSION: &str = "Version";
 /// Type of the event that makes the reader look before it carries on; its payload is a [`RoutesChanged`].
 pub const ROUTES_CHANGED: &str = "system.RoutesChanged";
 
+/// How the events of a river are to reach it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Routing {
+    /// By SNS for as long as its limits allow it, else directly.
+    #[default]
+    Auto,
+    /// By SNS: the river's subscription has a filter policy.
+    Sns,
+    /// The rapids-reader writes them to the queue.
+    Direct,
+}
+
+impl Routing {
+    /// As commands and tables have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Sns => "sns",
+            Self::Direct => "direct",
+        }
+    }
+
+    /// The other way around.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Auto, Self::Sns, Self::Direct].into_iter().find(|known| known.as_str() == text)
+    }
+}
+
 /// What a river gets directly, and where to write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use event::names::River;
+use event::route::Direct;
+use jiff::Timestamp;
 
 use crate::error::Error;
+use crate::nudge::Nudges;
 use crate::plan::{Action, View};
 use crate::queue::Queues;
 use crate::subscription::Subscriptions;
@@ -16,6 +19,7 @@ pub(crate) struct Hands {
     pub(crate) queues: Queues,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) tables: Tables,
+    pub(crate) nudges: Nudges,
 }
 
 impl Hands {
@@ -25,7 +29,7 @@ impl Hands {
         river: &River,
         view: &View,
         actions: &[Action],
-        now_ms: u64,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let mut urls = Urls::seen(river, view);
         for action in actions {
@@ -44,7 +48,22 @@ impl Hands {
                     self.subscriptions.set(arn, name, value).await?;
                 }
                 Action::Unsubscribe { arn } => self.subscriptions.delete(arn).await?,
-                Action::Activate { topic } => self.tables.activate(river, topic, now_ms).await?,
+                Action::Route { lines } if lines.is_empty() => {
+                    self.tables.route_directly(river, None).await?;
+                }
+                Action::Route { lines } => {
+                    let queue_url = urls.get(&river.queue())?.to_owned();
+                    let direct = Direct { queue_url, packets: lines.clone() };
+                    self.tables.route_directly(river, Some(&direct)).await?;
+                }
+                Action::Nudge => {
+                    let version = self.tables.versions().await?.version;
+                    self.nudges.put(version, now).await?;
+                    self.tables.nudged(version).await?;
+                }
+                Action::DeleteQueue { name } => self.queues.delete(urls.get(name)?).await?,
+                Action::Forget => self.tables.forget(river).await?,
+                Action::Activate { topic } => self.tables.activate(river, topic, now).await?,
             }
         }
         Ok(())

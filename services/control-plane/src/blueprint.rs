@@ -1,5 +1,7 @@
 //! What every river of a stage has in common.
 
+use std::time::Duration;
+
 use crate::arn::Arns;
 use crate::config::Config;
 
@@ -13,6 +15,8 @@ pub(crate) struct Blueprint {
     pub(crate) retention_s: u64,
     pub(crate) max_receive_count: u16,
     pub(crate) raw_delivery: bool,
+    /// How long the rapids-reader writes what SNS may not deliver yet.
+    pub(crate) bridge: Duration,
 }
 
 impl Blueprint {
@@ -24,6 +28,7 @@ impl Blueprint {
             retention_s: config.queue.retention.as_secs(),
             max_receive_count: config.dead_letter.max_receive_count,
             raw_delivery: config.raw_delivery,
+            bridge: config.bridge,
         }
     }
 }

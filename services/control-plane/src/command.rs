@@ -4,6 +4,7 @@ use event::control;
 use event::experiment::{Experiment, InvalidExperiment};
 use event::names::{InvalidName, River, Stage, Topic};
 use event::packet::Rule;
+use event::route::Routing;
 use serde::Deserialize;
 
 /// A command with names that AWS accepts.
@@ -13,6 +14,10 @@ pub(crate) enum Command {
     Subscribe { river: River, topic: Topic, rules: Vec<Rule> },
     /// Stop delivering them.
     Unsubscribe { river: River, topic: Topic },
+    /// Let events reach the river this way.
+    Route { river: River, routing: Routing },
+    /// Take the river down, with what waits in it or once it is empty.
+    Remove { river: River, discard: bool },
     /// List the topic.
     Advertise { topic: Topic },
     /// Assign conversations to arms.
@@ -22,8 +27,15 @@ pub(crate) enum Command {
 }
 
 /// The words that commands begin with.
-const COMMANDS: [&str; 5] =
-    ["subscribe", "unsubscribe", "advertise", "startExperiment", "stopExperiment"];
+const COMMANDS: [&str; 7] = [
+    "subscribe",
+    "unsubscribe",
+    "route",
+    "removeRiver",
+    "advertise",
+    "startExperiment",
+    "stopExperiment",
+];
 
 /// Why a record is no command that could be carried out, however often it is tried.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +74,12 @@ impl Command {
                 river: River::parse(&river, stage)?,
                 topic: Topic::parse(&topic)?,
             },
+            control::Command::Route { river, routing } => {
+                Self::Route { river: River::parse(&river, stage)?, routing }
+            }
+            control::Command::RemoveRiver { river, discard } => {
+                Self::Remove { river: River::parse(&river, stage)?, discard }
+            }
             control::Command::Advertise { topic } => {
                 Self::Advertise { topic: Topic::parse(&topic)? }
             }
@@ -78,6 +96,8 @@ impl Command {
         match self {
             Self::Subscribe { .. } => "subscribe",
             Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Route { .. } => "route",
+            Self::Remove { .. } => "removeRiver",
             Self::Advertise { .. } => "advertise",
             Self::StartExperiment(_) => "startExperiment",
             Self::StopExperiment { .. } => "stopExperiment",
@@ -87,14 +107,19 @@ impl Command {
     /// Its river, if it is about one.
     pub(crate) fn river(&self) -> Option<&River> {
         match self {
-            Self::Subscribe { river, .. } | Self::Unsubscribe { river, .. } => Some(river),
+            Self::Subscribe { river, .. }
+            | Self::Unsubscribe { river, .. }
+            | Self::Route { river, .. }
+            | Self::Remove { river, .. } => Some(river),
             _ => None,
         }
     }
 
-    /// Its topic, or its experiment.
+    /// Its topic, its experiment or its routing; nothing, if it is about a river as such.
     pub(crate) fn subject(&self) -> &str {
         match self {
+            Self::Route { routing, .. } => routing.as_str(),
+            Self::Remove { .. } => "",
             Self::Subscribe { topic, .. }
             | Self::Unsubscribe { topic, .. }
             | Self::Advertise { topic } => topic.as_str(),
@@ -160,7 +185,8 @@ mod tests {
         let said = read(r#"{"command":"drop"}"#).unwrap_err().to_string();
         assert_eq!(
             said,
-            "unknown command \"drop\": there are subscribe, unsubscribe, advertise, startExperiment, stopExperiment"
+            "unknown command \"drop\": there are subscribe, unsubscribe, route, removeRiver, advertise, \
+             startExperiment, stopExperiment"
         );
     }
 

@@ -32,6 +32,16 @@ pub struct Config {
     pub kms_key: Option<String>,
     /// Whether a river gets the event alone, instead of the notification of SNS that holds it.
     pub raw_delivery: bool,
+    /// Time between two looks at all rivers, which find and repair what was changed by hand.
+    #[serde(with = "chassis::duration")]
+    pub reconcile_every: Duration,
+    /// How long the rapids-reader writes events to a river itself after its subscription has changed: SNS may
+    /// take up to 15 minutes to deliver by a new filter. Their copies are dropped by inboxes. `0s` where SNS
+    /// delivers at once, as emulators do.
+    #[serde(with = "chassis::duration")]
+    pub bridge: Duration,
+    /// The stream with every event, `Rapids-{stage}` where not given: readers are told of new routes on it.
+    pub rapids: Option<String>,
     /// The rivers' queues.
     pub queue: Queue,
     /// The rivers' dead-letter queues.
@@ -75,6 +85,9 @@ impl Default for Config {
             read_interval: kcl.read_interval,
             kms_key: None,
             raw_delivery: false,
+            reconcile_every: Duration::from_secs(60),
+            bridge: Duration::from_secs(16 * 60),
+            rapids: None,
             queue: Queue::default(),
             dead_letter: DeadLetter::default(),
             renewal_thread: kcl.renewal_thread,
@@ -97,6 +110,10 @@ impl Default for DeadLetter {
 
 /// Below this, an ordinary pause of DynamoDB would cost a control plane its leases.
 const FAILOVER_LEAST: Duration = Duration::from_secs(1);
+/// More often than this, a few hundred rivers would meet the quotas of SNS.
+const RECONCILE_LEAST: Duration = Duration::from_secs(5);
+/// Four times what SNS promises.
+const BRIDGE_MOST: Duration = Duration::from_secs(3_600);
 /// A shard allows five reads a second.
 const READ_INTERVAL_LEAST: Duration = Duration::from_millis(200);
 /// Bounds of SQS
@@ -127,6 +144,13 @@ impl Validate for Config {
         if self.read_interval < READ_INTERVAL_LEAST {
             let rule = "must be at least 200ms: a shard allows 5 reads a second";
             problems.report("read_interval", rule);
+        }
+        if self.reconcile_every < RECONCILE_LEAST {
+            problems
+                .report("reconcile_every", "must be at least 5s: a look at a river is five calls");
+        }
+        if self.bridge > BRIDGE_MOST {
+            problems.report("bridge", "must be at most 1h: SNS takes 15 minutes");
         }
         problems.section("queue", &self.queue);
         problems.section("dead_letter", &self.dead_letter);
@@ -187,12 +211,14 @@ mod tests {
             failover: Duration::ZERO,
             read_interval: Duration::from_millis(199),
             kms_key: Some(String::new()),
+            reconcile_every: Duration::from_secs(4),
+            bridge: Duration::from_secs(3_601),
             queue: Queue { visibility: Duration::from_millis(1_500), retention: days(15) },
             dead_letter: DeadLetter { max_receive_count: 0 },
             ..Config::default()
         };
         let problems = Problems::of(&wrong);
-        assert_eq!(problems.len(), 8, "{problems}");
+        assert_eq!(problems.len(), 10, "{problems}");
     }
 
     #[test]

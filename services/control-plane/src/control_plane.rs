@@ -1,10 +1,13 @@
 //! The service: connects, checks, reads.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use chassis::{Kit, Latch, Service};
 use event::names::Stage;
 use kcl::Consumer;
 use quarantine::Quarantine;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::Hands;
@@ -12,7 +15,10 @@ use crate::arn::Arns;
 use crate::blueprint::Blueprint;
 use crate::config::Config;
 use crate::handler::Handler;
+use crate::held::Held;
 use crate::metrics::Metrics;
+use crate::nudge::Nudges;
+use crate::patrol::Patrol;
 use crate::queue::Queues;
 use crate::reconcile::Reconciler;
 use crate::subscription::Subscriptions;
@@ -21,6 +27,7 @@ use crate::tables::Tables;
 /// One of the processes that share the shards of the control stream.
 pub struct ControlPlane {
     consumer: Consumer<Handler>,
+    patrol: Patrol,
     first_look: Latch,
 }
 
@@ -31,23 +38,36 @@ impl Service for ControlPlane {
         let stage = Stage::parse(&config.stage)?;
         let settings = config.kcl(&stage, kit.instance());
         let handler = handler(&config, &stage, kit).await?;
+        let patrol = Patrol {
+            reconciler: handler.reconciler.clone(),
+            held: handler.held.clone(),
+            kinesis: kit.kinesis(),
+            control: settings.stream.clone(),
+            every: config.reconcile_every,
+        };
         let first_look = kit.readiness().latch("first look at the leases");
         let stream = settings.stream.clone();
         let consumer = Consumer::build(kit.kinesis(), kit.dynamodb(), settings, handler).await;
         let consumer = consumer
             .with_context(|| format!("cannot read {stream} (`rapids bootstrap` makes it)"))?;
         let consumer = consumer.with_metrics(chassis::consumer_metrics(kit.registry())?);
-        Ok(Self { consumer, first_look })
+        Ok(Self { consumer, patrol, first_look })
     }
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { consumer, first_look } = self;
+        let Self { consumer, patrol, first_look } = self;
         let mut status = consumer.status();
         let ready = async move {
             status.wait_for(|status| status.looks > 0).await.ok(); // Fails once the consumer is gone.
             drop(first_look);
         };
-        let (consumed, ()) = tokio::join!(consumer.run(stop), ready);
+        // It ends with the consumer, however that ends.
+        let watch = CancellationToken::new();
+        let consumed = async {
+            let _ended = watch.clone().drop_guard();
+            consumer.run(stop).await
+        };
+        let (consumed, (), ()) = tokio::join!(consumed, patrol.run(watch.clone()), ready);
         Ok(consumed?)
     }
 }
@@ -59,9 +79,14 @@ impl Service for ControlPlane {
 pub async fn ensure_tables(
     dynamodb: aws_sdk_dynamodb::Client,
     stage: &Stage,
-) -> anyhow::Result<[String; 3]> {
+) -> anyhow::Result<[String; 4]> {
     Tables::new(dynamodb, stage).ensure(None).await?;
-    Ok([stage.subscriptions_table(), stage.topics_table(), stage.experiments_table()])
+    Ok([
+        stage.subscriptions_table(),
+        stage.topics_table(),
+        stage.experiments_table(),
+        stage.rivers_table(),
+    ])
 }
 
 /// All that the commands of a stage are carried out with; its tables and its quarantine are there afterwards.
@@ -75,7 +100,12 @@ pub(crate) async fn handler(config: &Config, stage: &Stage, kit: &Kit) -> anyhow
         queues: Queues(kit.sqs()),
         subscriptions: Subscriptions { sns: kit.sns(), topic_arn: arns.topic().to_owned() },
         tables,
+        nudges: Nudges {
+            kinesis: kit.kinesis(),
+            rapids: config.rapids.clone().unwrap_or_else(|| stage.rapids()),
+        },
     };
+    let metrics = Metrics::register(kit.registry())?;
     Ok(Handler {
         stage: stage.clone(),
         reconciler: Reconciler {
@@ -83,9 +113,13 @@ pub(crate) async fn handler(config: &Config, stage: &Stage, kit: &Kit) -> anyhow
             hands,
             clock: *kit.clock(),
             stage: stage.clone(),
+            agenda: Arc::default(),
+            metrics: metrics.clone(),
+            turn: Arc::new(Semaphore::new(1)),
         },
         quarantine,
-        metrics: Metrics::register(kit.registry())?,
+        metrics,
+        held: Held::default(),
     })
 }
 

@@ -62,6 +62,24 @@ impl Error {
         Self::Unavailable { call, target: target.to_owned(), source }
     }
 
+    /// The same refusal, of something else.
+    pub(crate) fn about(self, what: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Refused { why, .. } => Self::Refused { what: what.to_string(), why },
+            unavailable @ Self::Unavailable { .. } => unavailable,
+        }
+    }
+
+    /// Whether SNS has no room for another subscription: what it says.
+    pub(crate) fn limit(&self) -> Option<&str> {
+        match self {
+            Self::Refused { why, .. } if LIMITS.iter().any(|limit| why.starts_with(limit)) => {
+                Some(why)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether asking again cannot help.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {

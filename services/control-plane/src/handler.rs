@@ -1,11 +1,12 @@
 //! Settles the records of the control stream: carried out, quarantined, or to be tried again.
 
 use event::names::Stage;
-use kcl::{Batch, Failure, PartitionKey, Processor, Record, Scope};
+use kcl::{Batch, Ended, Failure, PartitionKey, Processor, Record, Scope, ShardContext};
 use quarantine::{Quarantine, Reason};
 use tracing::{info, warn};
 
 use crate::command::Command;
+use crate::held::Held;
 use crate::metrics::{Metrics, Outcome};
 use crate::reconcile::Reconciler;
 
@@ -17,6 +18,7 @@ pub(crate) struct Handler {
     pub(crate) reconciler: Reconciler,
     pub(crate) quarantine: Quarantine,
     pub(crate) metrics: Metrics,
+    pub(crate) held: Held,
 }
 
 impl Processor for Handler {
@@ -30,6 +32,21 @@ impl Processor for Handler {
         }
         Ok(())
     }
+
+    async fn started(&self, shard: &ShardContext) {
+        self.held.began(shard);
+    }
+
+    async fn ended(&self, shard: &ShardContext, _why: Ended) {
+        self.held.ended(shard);
+    }
+}
+
+/// Where a command lies in its stream, as text that sorts as places do: Kinesis numbers the records of a key in their
+/// order, also across splits and merges.
+fn place(record: &Record) -> String {
+    let position = record.position;
+    format!("{:0>60}/{:06}", position.sequence.to_string(), position.sub_sequence)
 }
 
 impl Handler {
@@ -43,7 +60,7 @@ impl Handler {
         };
         let kind = command.kind();
         let timer = self.metrics.start(kind);
-        let applied = self.reconciler.apply(&command).await;
+        let applied = self.reconciler.apply(&command, &place(record)).await;
         drop(timer);
         match applied {
             Ok(steps) => {

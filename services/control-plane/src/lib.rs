@@ -1,24 +1,27 @@
-//! Turns the commands of the control stream into rivers.
+//! Turns the commands of the control stream into rivers, and keeps them what they should be.
 //!
-//! A command first changes what is desired, a row in DynamoDB; then the river is looked at (`observe`), what is
-//! missing is decided (`plan`, pure) and done (`act`). Every step can be done twice and a crash between any two
-//! is repaired by doing the command again, which is what happens: the checkpoint of the control stream moves
-//! past a command only after its last step.
+//! A command changes what is desired, rows in DynamoDB, and is done with that. The river is then looked at
+//! (`observe`), what is missing is decided (`plan`, pure) and done (`act`): at once for the river of a command, soon
+//! again where AWS does not do it (`agenda`), and for every river on a timer (`patrol`), by the replica that reads
+//! the first shard of the control stream (`held`). Every step can be done twice, so that a crash between any two is
+//! repaired by the next look.
 //!
-//! A command that nobody can carry out goes to the quarantine with every byte and the reason. A command that
-//! cannot be carried out now is tried again.
-//!
-//! Deliberately absent as yet: reconciliation on a timer. Drift is repaired when a command touches the river.
+//! A command that nobody can carry out goes to the quarantine with every byte and the reason.
 
 mod act;
+mod agenda;
 mod arn;
 mod blueprint;
 mod command;
 mod config;
 mod control_plane;
+mod drift;
 mod error;
 mod handler;
+mod held;
 mod metrics;
+mod nudge;
+mod patrol;
 mod plan;
 mod policy;
 mod queue;

@@ -1,6 +1,9 @@
 //! What the control plane counts.
 
-use prometheus::{HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry,
+};
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,11 @@ pub(crate) struct Metrics {
     commands: IntCounterVec,
     quarantined: IntCounterVec,
     seconds: HistogramVec,
+    drift: IntCounterVec,
+    put_off: IntCounter,
+    rivers: IntGauge,
+    leads: IntGauge,
+    reconcile_seconds: Histogram,
 }
 
 impl Metrics {
@@ -56,7 +64,38 @@ impl Metrics {
                 .buckets(SECONDS.to_vec()),
                 &["command"],
             )?,
+            drift: IntCounterVec::new(
+                Opts::new(
+                    "rapids_control_drift_total",
+                    "Changes by other hands that were put back, by what was changed.",
+                ),
+                &["kind"],
+            )?,
+            put_off: IntCounter::new(
+                "rapids_control_put_off_total",
+                "Looks at rivers that could not be brought to what is wanted, and are tried again.",
+            )?,
+            rivers: IntGauge::new(
+                "rapids_control_rivers",
+                "Rivers at the last look at all of them; 0 where another replica looks after them.",
+            )?,
+            leads: IntGauge::new(
+                "rapids_control_leads",
+                "1 for the replica that looks after all rivers.",
+            )?,
+            reconcile_seconds: Histogram::with_opts(
+                HistogramOpts::new(
+                    "rapids_control_reconcile_seconds",
+                    "Time to bring one river to what is wanted.",
+                )
+                .buckets(SECONDS.to_vec()),
+            )?,
         };
+        registry.register(Box::new(metrics.drift.clone()))?;
+        registry.register(Box::new(metrics.put_off.clone()))?;
+        registry.register(Box::new(metrics.rivers.clone()))?;
+        registry.register(Box::new(metrics.leads.clone()))?;
+        registry.register(Box::new(metrics.reconcile_seconds.clone()))?;
         registry.register(Box::new(metrics.commands.clone()))?;
         registry.register(Box::new(metrics.quarantined.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
@@ -70,6 +109,29 @@ impl Metrics {
 
     pub(crate) fn quarantined(&self, reason: &'static str) {
         self.quarantined.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn drift(&self, kind: &'static str) {
+        self.drift.with_label_values(&[kind]).inc();
+    }
+
+    pub(crate) fn put_off(&self) {
+        self.put_off.inc();
+    }
+
+    pub(crate) fn rivers(&self, rivers: usize) {
+        self.rivers.set(i64::try_from(rivers).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn leads(&self, leads: bool) {
+        self.leads.set(leads.into());
+        if !leads {
+            self.rivers.set(0);
+        }
+    }
+
+    pub(crate) fn reconciling(&self) -> HistogramTimer {
+        self.reconcile_seconds.start_timer()
     }
 
     /// Measures until it is dropped.

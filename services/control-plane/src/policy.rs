@@ -95,6 +95,56 @@ fn condition(topic: &Topic) -> Value {
     }
 }
 
+/// Whether a river's filter policy lets events of `topic` through on these conditions.
+pub(crate) fn lets_through(policy: &str, topic: &Topic, filter: &AttributeFilter) -> bool {
+    let Ok(policy) = serde_json::from_str::<Value>(policy) else { return false };
+    let alternatives = match &policy["$or"] {
+        Value::Array(alternatives) => alternatives.clone(),
+        _ => vec![policy],
+    };
+    alternatives.into_iter().any(|mut alternative| {
+        let Some(conditions) = alternative.as_object_mut() else { return false };
+        let types = conditions.remove(EVENT_TYPE_ATTRIBUTE);
+        let is_listed = types.as_ref().and_then(Value::as_array);
+        let is_listed = is_listed.is_some_and(|types| types.contains(&condition(topic)));
+        is_listed && (conditions.is_empty() || alternative == json!(filter.0))
+    })
+}
+
+/// The statements of a policy; AWS allows a single one outside of a list.
+fn statements(policy: &str) -> Vec<Value> {
+    let policy = serde_json::from_str::<Value>(policy).unwrap_or_default();
+    match policy.get("Statement") {
+        Some(Value::Array(statements)) => statements.clone(),
+        Some(statement) => vec![statement.clone()],
+        None => Vec::new(),
+    }
+}
+
+/// Whether `found` says what `wanted` says, and perhaps more.
+pub(crate) fn says(found: &str, wanted: &str) -> bool {
+    let found = statements(found);
+    statements(wanted).iter().all(|statement| found.contains(statement))
+}
+
+/// `wanted`, with the statements of `found` that are not its own under an older wording.
+pub(crate) fn with_statements_of(wanted: &str, found: &str) -> String {
+    let mut policy = serde_json::from_str::<Value>(wanted).unwrap_or_default();
+    let mut all = foreign_statements(found, wanted);
+    all.extend(statements(wanted));
+    policy["Statement"] = all.into();
+    policy.to_string()
+}
+
+/// Statements of `found` that are not of `wanted`, by their ids.
+pub(crate) fn foreign_statements(found: &str, wanted: &str) -> Vec<Value> {
+    let wanted = statements(wanted);
+    let is_ours = |statement: &Value| {
+        wanted.iter().any(|ours| statement == ours || statement["Sid"] == ours["Sid"])
+    };
+    statements(found).into_iter().filter(|statement| !is_ours(statement)).collect()
+}
+
 /// Whether two documents mean the same: AWS gives them back in a layout of its own.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     let value = |text| serde_json::from_str::<Value>(text).ok();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::operation::delete_queue::DeleteQueueError;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use event::names::River;
@@ -17,6 +18,10 @@ pub(crate) type Attributes = BTreeMap<String, String>;
 /// Retention of dead-letter queues: the longest that SQS has, 14 days. A message keeps the time at which it was
 /// first sent, so that anything less would eat into the time that people have.
 const DEAD_LETTER_RETENTION_S: u64 = 14 * 24 * 3_600;
+
+const POLICY: &str = "Policy";
+const KMS_KEY: &str = "KmsMasterKeyId";
+const SQS_KEY: &str = "SqsManagedSseEnabled";
 
 /// A queue as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,23 +49,68 @@ pub(crate) fn wanted_dead_letter(blueprint: &Blueprint, river: &River) -> Attrib
 /// What all queues have: retention, policy and encryption.
 fn guarded(blueprint: &Blueprint, name: &str, retention_s: u64) -> Attributes {
     let encryption = match &blueprint.kms_key {
-        Some(key) => ("KmsMasterKeyId", key.clone()),
-        None => ("SqsManagedSseEnabled", "true".to_owned()),
+        Some(key) => (KMS_KEY, key.clone()),
+        None => (SQS_KEY, "true".to_owned()),
     };
     let attributes = [
         ("MessageRetentionPeriod", retention_s.to_string()),
-        ("Policy", policy::queue_policy(&blueprint.arns, name)),
+        (POLICY, policy::queue_policy(&blueprint.arns, name)),
         encryption,
     ];
     attributes.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-/// Those of `wanted` that `found` lacks or has otherwise. What is not wanted is left alone.
+/// Those of `wanted` that `found` lacks or has otherwise, as they are to be set. What is not wanted is left alone.
 pub(crate) fn missing(wanted: Attributes, found: &Attributes) -> Attributes {
-    let has = |name: &String, value: &String| {
-        found.get(name).is_some_and(|found| policy::same(found, value))
+    let differs = |(name, value): &(String, String)| {
+        let encrypted = name == SQS_KEY && key_of_others(found).is_some();
+        !encrypted && !has(found, name, value)
     };
-    wanted.into_iter().filter(|(name, value)| !has(name, value)).collect()
+    let whole = |(name, value): (String, String)| {
+        let value = match found.get(POLICY).filter(|_| name == POLICY) {
+            Some(found) => policy::with_statements_of(&value, found),
+            None => value,
+        };
+        (name, value)
+    };
+    wanted.into_iter().filter(differs).map(whole).collect()
+}
+
+/// Whether an attribute is as it should be. A policy may say more than it should, as long as it says that.
+pub(crate) fn has(found: &Attributes, name: &str, wanted: &str) -> bool {
+    found.get(name).is_some_and(|found| match name {
+        POLICY => policy::says(found, wanted),
+        _ => policy::same(found, wanted),
+    })
+}
+
+/// What others did to a queue and may have done on purpose: it is told and left.
+pub(crate) fn foreign(name: &str, wanted: &Attributes, found: &Attributes) -> Vec<String> {
+    let mut findings = Vec::new();
+    let policies = wanted.get(POLICY).zip(found.get(POLICY));
+    if let Some((wanted, found)) = policies {
+        findings.extend(policy::foreign_statements(found, wanted).into_iter().map(|statement| {
+            format!("queue {name} has a statement in its policy that is not of the control plane: {statement}")
+        }));
+    }
+    if let Some(key) = key_of_others(found).filter(|_| wanted.contains_key(SQS_KEY)) {
+        findings.push(format!(
+            "queue {name} is encrypted with {key}, which the control plane was not told of (kms_key): it is left so, \
+             and the key's policy must let sns.amazonaws.com use it"
+        ));
+    }
+    for (attribute, usual) in [("DelaySeconds", "0"), ("MaximumMessageSize", "1048576")] {
+        let value = found.get(attribute).map_or(usual, String::as_str);
+        if value != usual && !(attribute == "MaximumMessageSize" && value == "262144") {
+            findings.push(format!("queue {name} has {attribute} {value}, where {usual} is usual"));
+        }
+    }
+    findings
+}
+
+/// The customer's key that a queue is encrypted with.
+fn key_of_others(found: &Attributes) -> Option<&str> {
+    found.get(KMS_KEY).map(String::as_str).filter(|key| !key.is_empty())
 }
 
 /// The queues of an account.
@@ -107,6 +157,16 @@ impl Queues {
         }
         set.send().await.map_err(|error| Error::of_call("SQS SetQueueAttributes", url, error))?;
         Ok(())
+    }
+
+    /// Deletes the queue at `url`, with what is in it. One that is gone is no error.
+    pub(crate) async fn delete(&self, url: &str) -> Result<(), Error> {
+        let Err(error) = self.0.delete_queue().queue_url(url).send().await else { return Ok(()) };
+        let known = error.as_service_error();
+        if known.is_some_and(DeleteQueueError::is_queue_does_not_exist) {
+            return Ok(());
+        }
+        Err(Error::of_call("SQS DeleteQueue", url, error))
     }
 }
 
@@ -156,5 +216,34 @@ mod tests {
         found.remove("RedrivePolicy");
         let missing = missing(wanted, &found);
         assert_eq!(missing.keys().collect::<Vec<_>>(), ["RedrivePolicy", "VisibilityTimeout"]);
+    }
+
+    #[test]
+    fn what_others_allowed_stays_and_what_is_ours_is_put_back() {
+        let wanted = wanted(&Blueprint::test(), &river());
+        let other = r#"{"Sid":"Audit","Effect":"Allow","Principal":{"AWS":"1"},"Action":"sqs:*","Resource":"q"}"#;
+        let mut found = wanted.clone();
+        let edited = wanted["Policy"]
+            .replace("DeliverFromRapids", "Mine")
+            .replace(r#""Statement":["#, &format!(r#""Statement":[{other},"#));
+        found.insert("Policy".to_owned(), edited);
+        let set = missing(wanted.clone(), &found);
+        assert_eq!(set.keys().collect::<Vec<_>>(), ["Policy"]);
+        assert!(set["Policy"].contains("Audit") && set["Policy"].contains("DeliverFromRapids"));
+        found.extend(set);
+        assert_eq!(missing(wanted.clone(), &found), Attributes::new());
+        let findings = foreign("r1-dev", &wanted, &found).join("; ");
+        assert!(findings.contains("Audit") && findings.contains("Mine"), "{findings}");
+    }
+
+    #[test]
+    fn a_key_that_others_chose_is_not_taken_away() {
+        let wanted = wanted(&Blueprint::test(), &river());
+        let mut found = wanted.clone();
+        found.remove("SqsManagedSseEnabled");
+        assert_eq!(missing(wanted.clone(), &found).len(), 1);
+        found.insert("KmsMasterKeyId".to_owned(), "alias/theirs".to_owned());
+        assert_eq!(missing(wanted.clone(), &found), Attributes::new());
+        assert!(foreign("r1-dev", &wanted, &found)[0].contains("alias/theirs"));
     }
 }

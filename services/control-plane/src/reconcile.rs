@@ -1,87 +1,241 @@
-//! Carries out a command: writes down what is wanted, then brings the river there.
+//! Writes down what a command wants, and brings rivers to what is wanted.
+
+use std::sync::Arc;
 
 use chassis::Clock;
 use event::Experiment;
-use event::names::{River, Stage};
+use event::names::{River, Stage, Topic};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tracing::warn;
 
 use crate::act::Hands;
+use crate::agenda::Agenda;
 use crate::blueprint::Blueprint;
 use crate::command::Command;
+use crate::drift;
 use crate::error::Error;
-use crate::plan::{View, plan};
+use crate::metrics::Metrics;
+use crate::plan::{Plan, View, plan};
+use crate::subscription::Listing;
 
-/// Brings rivers to what the table says of them.
+/// Brings rivers to what the tables say of them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Reconciler {
     pub(crate) blueprint: Blueprint,
     pub(crate) hands: Hands,
     pub(crate) clock: Clock,
     pub(crate) stage: Stage,
+    pub(crate) agenda: Arc<Agenda>,
+    pub(crate) metrics: Metrics,
+    /// One river at a time in one process, so that a look before a command is not acted upon after it.
+    pub(crate) turn: Arc<Semaphore>,
 }
 
 /// Looks at a river whose topics others change at the same time.
 const LOOKS_MAX: u32 = 10;
 
+/// Why a river is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion<'a> {
+    /// Something about it was changed a moment ago.
+    Change,
+    /// It is its turn, with these subscriptions of the SNS topic.
+    Round(&'a Listing),
+}
+
 impl Reconciler {
-    /// Carries out a command, and says how many steps that took. Done again after a crash anywhere in it, it
-    /// ends where it would have ended.
-    pub(crate) async fn apply(&self, command: &Command) -> Result<usize, Error> {
+    /// Carries out a command that lies at `place` of the control stream, and says how many steps that took. Once what
+    /// it wants is written down it is done: what AWS does not do now is done later, and the row says why.
+    ///
+    /// # Errors
+    /// What cannot be written down, or what is refused for good.
+    pub(crate) async fn apply(&self, command: &Command, place: &str) -> Result<usize, Error> {
         let tables = &self.hands.tables;
         match command {
             Command::Advertise { topic } => {
-                tables.advertise(topic, self.clock.now_ms()).await?;
+                tables.advertise(topic, self.now()).await?;
                 Ok(1)
             }
             Command::StartExperiment(experiment) => {
-                tables.start(experiment, self.clock.now_ms()).await?;
-                self.reconcile_all(experiment.rivers()).await
+                tables.start(experiment, self.now()).await?;
+                self.bring_all(experiment.rivers()).await
             }
             Command::StopExperiment { name } => {
-                let stopped = tables.stop(name, self.clock.now_ms()).await?;
-                self.reconcile_all(stopped.iter().flat_map(Experiment::rivers)).await
+                let stopped = tables.stop(name, self.now()).await?;
+                self.bring_all(stopped.iter().flat_map(Experiment::rivers)).await
             }
-            Command::Unsubscribe { river, topic } => {
-                tables.remove(river, topic).await?;
-                self.reconcile(river).await
+            Command::Subscribe { river, topic, .. } => {
+                self.write_down(command, river, place).await?;
+                self.bring(river, Some(topic)).await
             }
-            Command::Subscribe { river, topic, rules } => {
-                tables.want(river, topic, rules, self.clock.now_ms()).await?;
-                let reconciled = self.reconcile(river).await;
-                if let Err(Error::Refused { what, why }) = &reconciled {
-                    let reason = format!("{what} is refused: {why}");
-                    tables.degrade(river, topic, &reason, self.clock.now_ms()).await?;
-                }
-                reconciled
+            Command::Unsubscribe { river, .. }
+            | Command::Route { river, .. }
+            | Command::Remove { river, .. } => {
+                self.write_down(command, river, place).await?;
+                self.bring(river, None).await
             }
         }
     }
 
-    async fn reconcile_all(
-        &self,
-        rivers: impl Iterator<Item = &str> + Send,
-    ) -> Result<usize, Error> {
+    /// Writes down what a command wants of its river, unless that was done before and overtaken since: a command that
+    /// is read again after a crash is not to undo those behind it.
+    async fn write_down(&self, command: &Command, river: &River, place: &str) -> Result<(), Error> {
+        let tables = &self.hands.tables;
+        if tables.is_past(river, place).await? {
+            return Ok(());
+        }
+        match command {
+            Command::Subscribe { topic, rules, .. } => {
+                tables.keep(river).await?;
+                tables.want(river, topic, rules, self.now()).await?;
+            }
+            Command::Unsubscribe { topic, .. } => tables.remove(river, topic).await?,
+            Command::Route { routing, .. } => tables.set_routing(river, *routing).await?,
+            Command::Remove { discard, .. } => {
+                tables.set_removal(river, *discard, self.now()).await?;
+                for topic in tables.wanted(river).await?.keys() {
+                    tables.remove(river, topic).await?;
+                }
+            }
+            Command::Advertise { .. }
+            | Command::StartExperiment(_)
+            | Command::StopExperiment { .. } => {}
+        }
+        tables.pass(river, place).await
+    }
+
+    async fn bring_all(&self, rivers: impl Iterator<Item = &str> + Send) -> Result<usize, Error> {
         let mut steps = 1;
         for river in rivers {
             // Names are checked before a command is written down.
             if let Ok(river) = River::parse(river, &self.stage) {
-                steps += self.reconcile(&river).await?;
+                steps += self.bring(&river, None).await?;
             }
         }
         Ok(steps)
     }
 
+    /// Brings a river to what a command wants, which was about `topic`. What cannot be done now is on the agenda then.
+    async fn bring(&self, river: &River, topic: Option<&Topic>) -> Result<usize, Error> {
+        match self.reconcile(river, Occasion::Change).await {
+            Ok(steps) => Ok(steps),
+            Err(refused @ Error::Refused { .. }) => {
+                self.degrade(river, topic, &refused).await?;
+                Err(refused)
+            }
+            Err(error) => {
+                self.put_off(river, topic, &error).await;
+                Ok(0)
+            }
+        }
+    }
+
+    /// Looks at a river that could not be brought to what is wanted.
+    pub(crate) async fn retry(&self, river: &River) {
+        let brought = self.reconcile(river, Occasion::Change).await;
+        self.take_note(river, brought).await;
+    }
+
+    /// Looks at every river.
+    ///
+    /// # Errors
+    /// When they cannot be listed. What is wrong with one of them keeps nothing from the others.
+    pub(crate) async fn pass(&self) -> Result<usize, Error> {
+        let listing = self.hands.subscriptions.list().await?;
+        let rivers = self.hands.tables.rivers(&self.stage).await?;
+        for river in &rivers {
+            let brought = self.reconcile(river, Occasion::Round(&listing)).await;
+            self.take_note(river, brought).await;
+        }
+        self.metrics.rivers(rivers.len());
+        Ok(rivers.len())
+    }
+
+    async fn take_note(&self, river: &River, brought: Result<usize, Error>) {
+        let Err(error) = brought else { return };
+        if error.is_refusal()
+            && let Err(error) = self.degrade(river, None, &error).await
+        {
+            self.put_off(river, None, &error).await;
+            return;
+        }
+        self.put_off(river, None, &error).await;
+    }
+
+    /// Says of the topics that are not delivered yet, or of this one, that they are not going to be.
+    async fn degrade(
+        &self,
+        river: &River,
+        topic: Option<&Topic>,
+        refused: &Error,
+    ) -> Result<(), Error> {
+        let tables = &self.hands.tables;
+        let reason = refused.to_string();
+        if let Some(topic) = topic {
+            return tables.degrade(river, topic, &reason, self.now()).await;
+        }
+        for topic in tables.wanted(river).await?.keys() {
+            tables.degrade(river, topic, &reason, self.now()).await?;
+        }
+        tables.hindered(river, &reason).await
+    }
+
+    /// Has the river looked at again, and says why where people look.
+    async fn put_off(&self, river: &River, topic: Option<&Topic>, error: &Error) {
+        self.agenda.failed(river);
+        let reason = error.explain();
+        self.metrics.put_off();
+        warn!(%river, reason, "a river is not what is wanted yet: it is tried again");
+        let tables = &self.hands.tables;
+        let noted = async {
+            if let Some(topic) = topic {
+                tables.hinder(river, topic, &reason).await?;
+            }
+            tables.hindered(river, &reason).await
+        };
+        if let Err(unnoted) = noted.await {
+            let unnoted = unnoted.explain();
+            warn!(%river, unnoted, "could not write down why");
+        }
+    }
+
     /// Looks at the river, decides, acts. Takes no hint about what has changed: one path for all cases. Another
     /// process may change what is wanted meanwhile, and be overtaken by what was decided here: so it is looked at
     /// again, until it is what it was.
-    async fn reconcile(&self, river: &River) -> Result<usize, Error> {
+    async fn reconcile(&self, river: &River, occasion: Occasion<'_>) -> Result<usize, Error> {
+        let _turn = self.turn.acquire().await;
+        let timer = self.metrics.reconciling();
         let mut steps = 0;
-        for _ in 0..LOOKS_MAX {
-            let view = self.observe(river).await?;
-            let actions = plan(&self.blueprint, river, &view)?;
-            self.hands.act(river, &view, &actions, self.clock.now_ms()).await?;
-            steps += actions.len();
-            let wanted = self.hands.tables.wanted(river).await?;
-            if view.is_about(&wanted) {
+        let mut refused = None;
+        for look in 0..LOOKS_MAX {
+            let listing = match occasion {
+                Occasion::Round(listing) if look == 0 => Some(listing),
+                _ => None,
+            };
+            let mut view = self.observe(river, listing).await?;
+            view.in_doubt = listing.is_none();
+            view.refused = refused.take();
+            let plan = plan(&self.blueprint, river, &view)?;
+            if !view.in_doubt {
+                self.tell_drift(river, &view, &plan);
+            }
+            if let Err(error) = self.hands.act(river, &view, &plan.actions, view.now).await {
+                match error.limit() {
+                    // Now that it is known, there may be another way.
+                    Some(limit) if view.refused.is_none() => refused = Some(limit.to_owned()),
+                    _ => return Err(error),
+                }
+                continue;
+            }
+            steps += plan.actions.len();
+            let tables = &self.hands.tables;
+            if view.is_about(&tables.wanted(river).await?, &tables.row(river).await?) {
+                if !plan.is_the_end() {
+                    tables.checked(river, &plan, self.now()).await?;
+                }
+                self.agenda.settled(river);
+                timer.observe_duration();
                 return Ok(steps);
             }
         }
@@ -90,16 +244,45 @@ impl Reconciler {
         Err(Error::Unavailable { call, target, source })
     }
 
-    pub(crate) async fn observe(&self, river: &River) -> Result<View, Error> {
+    fn tell_drift(&self, river: &River, view: &View, plan: &Plan) {
+        for drift in drift::of(view, plan) {
+            self.metrics.drift(drift.kind());
+            warn!(%river, drift = drift.kind(), step = ?drift.action, "repairing what was changed by other hands");
+        }
+    }
+
+    /// What is wanted of a river, and what AWS has of it.
+    pub(crate) async fn observe(
+        &self,
+        river: &River,
+        listing: Option<&Listing>,
+    ) -> Result<View, Error> {
+        let Hands { queues, subscriptions, tables, .. } = &self.hands;
         let endpoint = self.blueprint.arns.queue(&river.queue());
-        let wanted = self.hands.tables.wanted(river).await?;
-        let statuses = wanted.iter().map(|(topic, wanted)| (topic.clone(), wanted.status));
-        Ok(View {
-            topics: statuses.collect(),
-            filters: wanted.into_iter().map(|(topic, wanted)| (topic, wanted.filter)).collect(),
-            dead_letter_queue: self.hands.queues.find(&river.dead_letter_queue()).await?,
-            queue: self.hands.queues.find(&river.queue()).await?,
-            subscription: self.hands.subscriptions.find(&endpoint).await?,
-        })
+        let fresh = match listing {
+            Some(_) => Listing::new(),
+            None => subscriptions.list().await?,
+        };
+        let listing = listing.unwrap_or(&fresh);
+        let mut view = View {
+            row: tables.row(river).await?,
+            versions: tables.versions().await?,
+            dead_letter_queue: queues.find(&river.dead_letter_queue()).await?,
+            queue: queues.find(&river.queue()).await?,
+            subscription: subscriptions.find(listing, &endpoint).await?,
+            policies: Some(listing.len()),
+            now: self.now(),
+            ..View::default()
+        };
+        for (topic, wanted) in tables.wanted(river).await? {
+            view.topics.insert(topic.clone(), wanted.status);
+            view.filters.insert(topic.clone(), wanted.filter);
+            view.rules.insert(topic, wanted.rules);
+        }
+        Ok(view)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::MAX)
     }
 }

@@ -20,6 +20,9 @@ pub(crate) const FILTER_POLICY: &str = "FilterPolicy";
 /// Attributes of a subscription, by the names of the SNS API.
 pub(crate) type Attributes = BTreeMap<String, String>;
 
+/// Subscriptions of a topic: ARNs by endpoint.
+pub(crate) type Listing = BTreeMap<String, String>;
+
 /// A subscription as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
@@ -47,25 +50,31 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// The subscription of the queue with the ARN `endpoint`, if there is one.
-    ///
-    /// SNS has no look-up by endpoint. A topic has at most 200 filter policies, so this is two pages at most
-    /// unless others subscribe to the topic as well.
-    pub(crate) async fn find(&self, endpoint: &str) -> Result<Option<Subscription>, Error> {
+    /// Every subscription of the topic: ARNs by endpoint. SNS has no look-up by endpoint. A topic has at most 200
+    /// filter policies, so this is two pages at most unless others subscribe to the topic as well.
+    pub(crate) async fn list(&self) -> Result<Listing, Error> {
         let list = self.sns.list_subscriptions_by_topic().topic_arn(&self.topic_arn);
         let mut pages = list.into_paginator().send();
-        let mut found = None;
+        let mut listing = Listing::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| {
                 Error::of_call("SNS ListSubscriptionsByTopic", &self.topic_arn, error)
             })?;
-            let mut subscriptions = page.subscriptions.unwrap_or_default().into_iter();
-            found = subscriptions.find(|listed| listed.endpoint.as_deref() == Some(endpoint));
-            if found.is_some() {
-                break;
-            }
+            let subscriptions = page.subscriptions.unwrap_or_default().into_iter();
+            listing.extend(
+                subscriptions.filter_map(|one| Some((one.endpoint?, one.subscription_arn?))),
+            );
         }
-        let Some(arn) = found.and_then(|listed| listed.subscription_arn) else { return Ok(None) };
+        Ok(listing)
+    }
+
+    /// The listed subscription of the queue with the ARN `endpoint`, if there is one.
+    pub(crate) async fn find(
+        &self,
+        listing: &Listing,
+        endpoint: &str,
+    ) -> Result<Option<Subscription>, Error> {
+        let Some(arn) = listing.get(endpoint).cloned() else { return Ok(None) };
         let found = self.sns.get_subscription_attributes().subscription_arn(&arn).send().await;
         let error = match found {
             Ok(found) => {

@@ -5,6 +5,7 @@
 
 mod ensure;
 mod experiments;
+mod rivers;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use event::names::{River, Stage, Topic};
 use event::packet::{AttributeFilter, Rule};
 use jiff::Timestamp;
 
+pub(crate) use self::rivers::{Removal, Row, Versions};
 use crate::error::Error;
 
 const SUBSCRIBER: &str = "Subscriber";
@@ -64,6 +66,8 @@ pub(crate) struct Wanted {
     pub(crate) status: Status,
     /// What SNS is to check of its events.
     pub(crate) filter: AttributeFilter,
+    /// What its service and experiments ask of them.
+    pub(crate) rules: Vec<Rule>,
 }
 
 impl Wanted {
@@ -71,25 +75,27 @@ impl Wanted {
     fn of(topic: &Topic, row: &BTreeMap<&str, &str>, of_arms: &[Rule]) -> Self {
         let rules = row.get(RULES).and_then(|rules| serde_json::from_str(rules).ok());
         let rules: Vec<Rule> = rules.unwrap_or_default();
-        let packet = Packet::with_rules(topic.as_str(), [of_arms, &rules].concat());
-        Self { status: Status::of(row), filter: packet.filter() }
+        let rules = [of_arms, &rules].concat();
+        let packet = Packet::with_rules(topic.as_str(), rules.clone());
+        Self { status: Status::of(row), filter: packet.filter(), rules }
     }
 }
 
-/// The two tables of a stage.
+/// The tables of a stage.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     dynamodb: Client,
     subscriptions: String,
     topics: String,
     experiments: String,
+    rivers: String,
 }
 
 impl Tables {
     pub(crate) fn new(dynamodb: Client, stage: &Stage) -> Self {
         let (subscriptions, topics) = (stage.subscriptions_table(), stage.topics_table());
-        let experiments = stage.experiments_table();
-        Self { dynamodb, subscriptions, topics, experiments }
+        let (experiments, rivers) = (stage.experiments_table(), stage.rivers_table());
+        Self { dynamodb, subscriptions, topics, experiments, rivers }
     }
 
     /// The topics of a river, and what SNS is to check of each, because of its service and of experiments.
@@ -127,12 +133,12 @@ impl Tables {
         river: &River,
         topic: &Topic,
         rules: &[Rule],
-        at_ms: u64,
+        at: Timestamp,
     ) -> Result<(), Error> {
         // Rules are values and texts: nothing in them can fail to be written.
         let rules = serde_json::to_string(rules).unwrap_or_default();
         let update = self
-            .status(river, topic, Status::Pending, at_ms)
+            .status(river, topic, Status::Pending, at)
             .update_expression(
                 "SET #status = :status, StatusAt = :at, #rules = :rules REMOVE Reason",
             )
@@ -150,10 +156,10 @@ impl Tables {
         &self,
         river: &River,
         topic: &Topic,
-        at_ms: u64,
+        at: Timestamp,
     ) -> Result<(), Error> {
         let update = self
-            .status(river, topic, Status::Active, at_ms)
+            .status(river, topic, Status::Active, at)
             .update_expression("SET #status = :status, StatusAt = :at REMOVE Reason")
             .condition_expression("attribute_exists(Subscriber) AND NOT #status = :status");
         self.apply(update).await
@@ -165,12 +171,33 @@ impl Tables {
         river: &River,
         topic: &Topic,
         reason: &str,
-        at_ms: u64,
+        at: Timestamp,
     ) -> Result<(), Error> {
         let update = self
-            .status(river, topic, Status::Degraded, at_ms)
+            .status(river, topic, Status::Degraded, at)
             .update_expression("SET #status = :status, StatusAt = :at, Reason = :reason")
             .condition_expression("#status = :pending")
+            .expression_attribute_values(":pending", text(Status::Pending.as_str()))
+            .expression_attribute_values(":reason", text(reason));
+        self.apply(update).await
+    }
+
+    /// Notes what keeps a wanted topic from being delivered.
+    pub(crate) async fn hinder(
+        &self,
+        river: &River,
+        topic: &Topic,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let update = self
+            .dynamodb
+            .update_item()
+            .table_name(&self.subscriptions)
+            .key(SUBSCRIBER, text(river.as_str()))
+            .key(TOPIC, text(topic.as_str()))
+            .update_expression("SET Reason = :reason")
+            .condition_expression("#status = :pending")
+            .expression_attribute_names("#status", "Status")
             .expression_attribute_values(":pending", text(Status::Pending.as_str()))
             .expression_attribute_values(":reason", text(reason));
         self.apply(update).await
@@ -189,13 +216,13 @@ impl Tables {
     }
 
     /// Lists the topic. One that is listed keeps its time.
-    pub(crate) async fn advertise(&self, topic: &Topic, at_ms: u64) -> Result<(), Error> {
+    pub(crate) async fn advertise(&self, topic: &Topic, at: Timestamp) -> Result<(), Error> {
         let put = self
             .dynamodb
             .put_item()
             .table_name(&self.topics)
             .item(TOPIC, text(topic.as_str()))
-            .item("AdvertisedAt", text(&time(at_ms)))
+            .item("AdvertisedAt", text(&at.to_string()))
             .condition_expression("attribute_not_exists(#topic)")
             .expression_attribute_names("#topic", TOPIC);
         let Err(error) = put.send().await else { return Ok(()) };
@@ -211,7 +238,7 @@ impl Tables {
         river: &River,
         topic: &Topic,
         status: Status,
-        at_ms: u64,
+        at: Timestamp,
     ) -> UpdateItemFluentBuilder {
         self.dynamodb
             .update_item()
@@ -220,7 +247,7 @@ impl Tables {
             .key(TOPIC, text(topic.as_str()))
             .expression_attribute_names("#status", "Status")
             .expression_attribute_values(":status", text(status.as_str()))
-            .expression_attribute_values(":at", text(&time(at_ms)))
+            .expression_attribute_values(":at", text(&at.to_string()))
     }
 
     /// A condition that does not hold says that there is nothing to do.
@@ -243,12 +270,6 @@ impl Tables {
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
-}
-
-/// ISO 8601, UTC: rows are read by people.
-fn time(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    at.unwrap_or(Timestamp::MAX).to_string()
 }
 
 #[cfg(test)]

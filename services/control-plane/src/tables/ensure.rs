@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, SseSpecification, SseType, TableStatus,
 };
+use event::route::RIVER;
 use tokio::time::sleep;
 use tracing::info;
 
@@ -31,6 +32,10 @@ impl Tables {
             create
                 .attribute_definitions(string(EXPERIMENT))
                 .key_schema(key(EXPERIMENT, KeyType::Hash))
+        })
+        .await?;
+        self.ensure_one(&self.rivers, kms_key, &|create| {
+            create.attribute_definitions(string(RIVER)).key_schema(key(RIVER, KeyType::Hash))
         })
         .await?;
         self.ensure_one(&self.subscriptions, kms_key, &|create| {

@@ -5,8 +5,9 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use event::Experiment;
 use event::names::River;
 use event::packet::Rule;
+use jiff::Timestamp;
 
-use super::{Tables, text, time};
+use super::{Tables, text};
 use crate::error::Error;
 
 /// Hash key: the experiment's name.
@@ -17,7 +18,7 @@ const STOPPED: &str = "stopped";
 
 impl Tables {
     /// Says that an experiment runs. One that runs with the same definition keeps its time.
-    pub(crate) async fn start(&self, experiment: &Experiment, at_ms: u64) -> Result<(), Error> {
+    pub(crate) async fn start(&self, experiment: &Experiment, at: Timestamp) -> Result<(), Error> {
         // Texts and numbers: nothing in it can fail to be written.
         let definition = serde_json::to_string(experiment).unwrap_or_default();
         let update = self.dynamodb.update_item().table_name(&self.experiments);
@@ -29,7 +30,7 @@ impl Tables {
             .expression_attribute_names("#definition", DEFINITION)
             .expression_attribute_values(":running", text(RUNNING))
             .expression_attribute_values(":stopped", text(STOPPED))
-            .expression_attribute_values(":at", text(&time(at_ms)))
+            .expression_attribute_values(":at", text(&at.to_string()))
             .expression_attribute_values(":definition", text(&definition));
         let Err(error) = update.send().await else { return Ok(()) };
         let known = error.as_service_error();
@@ -46,7 +47,11 @@ impl Tables {
     }
 
     /// Says that an experiment is over, and returns it; none if there is no such experiment.
-    pub(crate) async fn stop(&self, name: &str, at_ms: u64) -> Result<Option<Experiment>, Error> {
+    pub(crate) async fn stop(
+        &self,
+        name: &str,
+        at: Timestamp,
+    ) -> Result<Option<Experiment>, Error> {
         let update = self.dynamodb.update_item().table_name(&self.experiments);
         let update = update
             .key(EXPERIMENT, text(name))
@@ -55,7 +60,7 @@ impl Tables {
             .expression_attribute_names("#status", "Status")
             .expression_attribute_names("#definition", DEFINITION)
             .expression_attribute_values(":stopped", text(STOPPED))
-            .expression_attribute_values(":at", text(&time(at_ms)))
+            .expression_attribute_values(":at", text(&at.to_string()))
             .return_values(ReturnValue::AllNew);
         let error = match update.send().await {
             Ok(reply) => {

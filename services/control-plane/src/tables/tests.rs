@@ -4,6 +4,10 @@ use super::*;
 
 const LATER: u64 = 1_000;
 
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millisecond(ms.try_into().unwrap()).unwrap()
+}
+
 struct World {
     tables: Tables,
     river: River,
@@ -21,15 +25,15 @@ impl World {
     }
 
     async fn want(&self, at_ms: u64) {
-        self.tables.want(&self.river, &self.topic, &[], at_ms).await.unwrap();
+        self.tables.want(&self.river, &self.topic, &[], at(at_ms)).await.unwrap();
     }
 
     async fn activate(&self, at_ms: u64) {
-        self.tables.activate(&self.river, &self.topic, at_ms).await.unwrap();
+        self.tables.activate(&self.river, &self.topic, at(at_ms)).await.unwrap();
     }
 
     async fn degrade(&self) {
-        self.tables.degrade(&self.river, &self.topic, "too many", LATER).await.unwrap();
+        self.tables.degrade(&self.river, &self.topic, "too many", at(LATER)).await.unwrap();
     }
 
     /// Status, time and reason, as the row has them.
@@ -90,7 +94,8 @@ async fn a_row_of_the_original_has_no_status_and_is_worked_on() {
     let put = world.tables.dynamodb.put_item().table_name("Subscriptions-dev");
     put.item(SUBSCRIBER, text("r1")).item(TOPIC, text("ViewPage")).send().await.unwrap();
     let topics = world.tables.wanted(&world.river).await.unwrap();
-    let wanted = Wanted { status: Status::Pending, filter: AttributeFilter::default() };
+    let wanted =
+        Wanted { status: Status::Pending, filter: AttributeFilter::default(), rules: Vec::new() };
     assert_eq!(topics, BTreeMap::from([(world.topic.clone(), wanted)]));
     world.activate(0).await;
     assert_eq!(world.row().await, row("active", START, ""));
@@ -101,7 +106,7 @@ async fn other_rules_make_a_topic_pending_again_and_the_same_do_not() {
     let world = World::new().await;
     let packet = Packet::of("ViewPage").demand_value("/synthetic", true);
     let want = async |rules: &[Rule], at_ms| {
-        world.tables.want(&world.river, &world.topic, rules, at_ms).await.unwrap();
+        world.tables.want(&world.river, &world.topic, rules, at(at_ms)).await.unwrap();
     };
     want(&[], 0).await;
     world.activate(0).await;

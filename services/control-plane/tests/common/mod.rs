@@ -34,7 +34,9 @@ impl World {
         let aws = LocalAws::new();
         let sdk = aws.sdk_config();
         let kinesis = aws_sdk_kinesis::Client::new(&sdk);
-        kinesis.create_stream().stream_name("Control-dev").shard_count(1).send().await.unwrap();
+        for stream in ["Control-dev", "Rapids-dev"] {
+            kinesis.create_stream().stream_name(stream).shard_count(1).send().await.unwrap();
+        }
         let kit = Kit::new("control-plane", sdk.clone());
         let config = Config { renewal_thread: false, ..config };
         let stop = CancellationToken::new();
