@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, View, plan};
 use crate::subscription::Listing;
+use crate::tables::Row;
 
 /// Brings rivers to what the tables say of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -230,8 +231,11 @@ impl Reconciler {
             }
             steps += plan.actions.len();
             let tables = &self.hands.tables;
-            if view.is_about(&tables.wanted(river).await?, &tables.row(river).await?) {
-                if !plan.is_the_end() {
+            let wanted = tables.wanted(river).await?;
+            let is_nothing = view.row == Row::default() && plan.actions.is_empty();
+            let is_gone = wanted.is_empty() && (is_nothing || plan.is_the_end());
+            if is_gone || view.is_about(&wanted, &tables.row(river).await?) {
+                if !is_gone {
                     tables.checked(river, &plan, self.now()).await?;
                 }
                 self.agenda.settled(river);

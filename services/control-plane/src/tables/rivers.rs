@@ -99,7 +99,8 @@ impl Tables {
         self.apply(update).await
     }
 
-    /// Says that the river is to go; one that is to go already keeps its time.
+    /// Says that the river is to go, and is not to be what it was should it come back; one that is to go already keeps
+    /// its time.
     pub(crate) async fn set_removal(
         &self,
         river: &River,
@@ -107,9 +108,12 @@ impl Tables {
         at: Timestamp,
     ) -> Result<(), Error> {
         let how = if discard { "discard" } else { "drain" };
-        let set = format!("SET #removal = :how, {REMOVED_AT} = if_not_exists({REMOVED_AT}, :at)");
-        let update = self.update_river(river.as_str()).update_expression(set);
-        let update = update.expression_attribute_names("#removal", REMOVAL);
+        let update = self.update_river(river.as_str()).update_expression(format!(
+            "SET #removal = :how, {REMOVED_AT} = if_not_exists({REMOVED_AT}, :at) REMOVE #routing"
+        ));
+        let update = update
+            .expression_attribute_names("#removal", REMOVAL)
+            .expression_attribute_names("#routing", ROUTING);
         let update = update.expression_attribute_values(":how", text(how));
         self.apply(update.expression_attribute_values(":at", text(&at.to_string()))).await
     }

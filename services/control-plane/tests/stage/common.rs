@@ -70,6 +70,26 @@ impl World {
         self.put(format!(r#"{{"command":"{command}","commandArgs":{arguments}}}"#)).await;
     }
 
+    pub(crate) async fn route(&self, river: &str, routing: &str) {
+        let arguments = format!(r#"{{"river":"{river}","routing":"{routing}"}}"#);
+        self.put(format!(r#"{{"command":"route","commandArgs":{arguments}}}"#)).await;
+    }
+
+    pub(crate) async fn until_active(&self, river: &str, topic: &str) {
+        let what = format!("{topic} is active in {river}");
+        let active = async || self.status(river, topic).await.as_deref() == Some("active");
+        until(&what, active).await;
+    }
+
+    /// What the table says of a river.
+    pub(crate) async fn river(&self, river: &str) -> HashMap<String, String> {
+        let row = self.dynamodb.get_item().table_name("Rivers-dev").consistent_read(true);
+        let row = row.key("River", AttributeValue::S(river.to_owned())).send().await.unwrap();
+        let text =
+            |(name, value): (String, AttributeValue)| Some((name, value.as_s().ok()?.clone()));
+        row.item.unwrap_or_default().into_iter().filter_map(text).collect()
+    }
+
     /// Waits until everything put so far is settled: a topic advertised last is listed.
     pub(crate) async fn settled(&self) {
         let marker = format!("marker-{}", self.kinesis_calls());
@@ -134,10 +154,16 @@ pub(crate) fn attribute<'a>(message: &'a Message, name: &str) -> &'a str {
     message.message_attributes.as_ref().unwrap()[name].string_value.as_deref().unwrap()
 }
 
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+/// What does not come soon is looked for less often: looking is what a test spends its time with.
+const LOOK_LEAST: Duration = Duration::from_millis(20);
+const LOOK_MOST: Duration = Duration::from_millis(1_280);
+
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let arrives = async {
+        let mut pause = LOOK_LEAST;
         while !condition().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_MOST);
         }
     };
     assert!(tokio::time::timeout(PATIENCE, arrives).await.is_ok(), "in vain: {what}");
