@@ -2,8 +2,9 @@
 //!
 //! Everything that two processes must agree on, and nothing that does I/O: the fields of an event and its ids
 //! ([`Event`], [`Draft`], [`EventId`]), what the reader needs of one without copying it ([`Header`]), the
-//! commands of the control stream ([`control`]), the names of AWS resources ([`names`]) SNS filter policies
-//! ([`filter`]), what a service wants to hear ([`packet`]) and the message group of a subject ([`message_group`]).
+//! commands of the control stream ([`control`]), the names of AWS resources ([`names`]), SNS filter policies
+//! ([`filter`]), what a service wants to hear ([`packet`]), what is routed to a queue directly ([`route`]) and the
+//! message group of a subject ([`message_group`]).
 
 pub mod control;
 mod draft;
@@ -14,6 +15,7 @@ mod header;
 mod id;
 pub mod names;
 pub mod packet;
+pub mod route;
 mod subject;
 
 pub use draft::{Draft, MAX_HOPS, Origin};

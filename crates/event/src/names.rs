@@ -103,6 +103,12 @@ impl Stage {
         format!("Experiments-{self}")
     }
 
+    /// Table of what the rapids-reader writes to rivers directly: `Rivers-{stage}`, see [`crate::route`].
+    #[must_use]
+    pub fn rivers_table(&self) -> String {
+        format!("Rivers-{self}")
+    }
+
     /// Lease table of a stream-reading application: `{application}-{stage}`.
     #[must_use]
     pub fn lease_table(&self, application: &str) -> String {
