@@ -107,7 +107,7 @@ impl Carrier {
     async fn deliver(&self, cargo: &Cargo<'_>, plan: Plan) -> Outcome {
         let Plan { sns, rivers, unfit } = plan;
         let mut outcome = Outcome { unfit, ..Outcome::default() };
-        let sends = rivers.into_values().map(async |(target, indexes)| {
+        let sends = rivers.into_iter().map(async |(target, indexes)| {
             let (attempt, failing_for) = self.send(cargo, &target, &indexes).await;
             (target, attempt, failing_for)
         });

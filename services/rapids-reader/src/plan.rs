@@ -1,6 +1,6 @@
 //! Which way each record of a batch goes.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,8 +18,7 @@ use crate::target::Target;
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) sns: Vec<usize>,
-    /// By name.
-    pub(crate) rivers: BTreeMap<String, (Arc<Target>, Vec<usize>)>,
+    pub(crate) rivers: Vec<(Arc<Target>, Vec<usize>)>,
     pub(crate) unfit: Vec<Unfit>,
 }
 
@@ -46,6 +45,8 @@ impl Plan {
         owed: &Page,
     ) -> Self {
         let mut plan = Self::default();
+        // By identity: a river whose queue has moved may be owed something at the old place.
+        let mut places = HashMap::new();
         for (at, header) in cargo.headers() {
             let header = match header {
                 Ok(header) => header,
@@ -57,31 +58,36 @@ impl Plan {
             };
             let new = || Owed { sns, rivers: index.route(header, now), quarantined: false };
             let to = owed.get(&cargo.record(at).position).cloned().unwrap_or_else(new);
-            plan.add(at, cargo.size(at), to);
+            let rivers = plan.add(at, cargo.size(at), to);
+            for target in rivers {
+                let place = *places.entry(Arc::as_ptr(&target)).or_insert(plan.rivers.len());
+                if place == plan.rivers.len() {
+                    plan.rivers.push((target, Vec::new()));
+                }
+                plan.rivers[place].1.push(at);
+            }
         }
         plan
     }
 
-    fn add(&mut self, index: usize, size: usize, to: Owed) {
+    /// Tells apart what a record is too large for. Gives the rivers that take it.
+    fn add(&mut self, index: usize, size: usize, to: Owed) -> Vec<Arc<Target>> {
         let fits_sns = size <= Publisher::BYTES_MAX;
-        let fits_sqs = size <= Queue::BYTES_MAX;
-        let mut too_large = Owed::default();
         if to.sns && fits_sns {
             self.sns.push(index);
         }
-        too_large.sns = to.sns && !fits_sns;
-        if fits_sqs {
-            for target in to.rivers {
-                let new = || (Arc::clone(&target), Vec::new());
-                self.rivers.entry(target.name.clone()).or_insert_with(new).1.push(index);
-            }
+        let sns = to.sns && !fits_sns;
+        let (fit, unfit) = if size <= Queue::BYTES_MAX {
+            (to.rivers, Vec::new())
         } else {
-            too_large.rivers = to.rivers;
-        }
-        if too_large.sns || !too_large.rivers.is_empty() {
+            (Vec::new(), to.rivers)
+        };
+        if sns || !unfit.is_empty() {
+            let too_large = Owed { sns, rivers: unfit, quarantined: false };
             let reason = Reason { kind: "too_large", text: told(size, &too_large) };
             self.unfit.push(Unfit { index, reason, instead_of: too_large });
         }
+        fit
     }
 }
 

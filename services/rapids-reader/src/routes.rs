@@ -163,3 +163,6 @@ fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     code == Some("ResourceNotFoundException")
 }
+
+#[cfg(test)]
+mod tests;
