@@ -403,6 +403,71 @@ async fn what_sqs_refuses_is_quarantined_for_its_river_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_refused_whole_is_sent_entry_by_entry() {
+    let world = world().await;
+    let queue = world.make_queue("views-dev").await;
+    world.route("views", &queue, r#"{"topic":"*"}"#).await;
+    let send = Fault::on(Service::Sqs, "SendMessageBatch").matching(r#"\"2\""#);
+    let (code, message) = ("com.amazonaws.sqs#InvalidMessageContents", "scripted");
+    world.aws.faults().add(send.always().error(400, code, message));
+    let reader = Reader::start(&world, Config { sns: false, ..config() }).await;
+    world.put_texts(&[&event("A", 1), &event("A", 2), &event("A", 3)]).await;
+    assert_eq!(in_order(&world.take(&queue, |taken| taken.len() >= 2).await), [1, 3]);
+    let quarantine = world.queue("Rapids-dev-dlq").await;
+    assert_eq!(in_order(&world.take(&quarantine, |taken| !taken.is_empty()).await), [2]);
+    assert_eq!(world.aws.calls(Service::Sqs, "SendMessageBatch"), 4);
+    reader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_quarantine_does_not_take_comes_again_and_nothing_else_does() {
+    let world = world().await;
+    let queue = world.make_queue("views-dev").await;
+    world.route("views", &queue, r#"{"topic":"*"}"#).await;
+    let put = Fault::on(Service::Sqs, "SendMessage").times(12);
+    world.aws.faults().add(put.error(500, "InternalFailure", "scripted"));
+    let reader = Reader::start(&world, config()).await;
+    let large = event("Big", 2).replacen('{', &format!(r#"{{"x":"{}","#, "y".repeat(300 << 10)), 1);
+    world.put_texts(&[&event("A", 1), &large, "{oops", &event("A", 3)]).await;
+    let quarantine = world.queue("Rapids-dev-dlq").await;
+    let kept = world.take(&quarantine, |taken| taken.len() >= 3).await;
+    let mut kinds: Vec<_> = kept.iter().map(|message| attribute(message, "kind")).collect();
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(kinds, ["not_json", "too_large"]);
+    assert_eq!(in_order(&world.take(&queue, |taken| taken.len() >= 3).await), [1, 2, 3]);
+    assert_eq!(in_order(&world.take(&world.river, |taken| taken.len() >= 2).await), [1, 3]);
+    // Behind all that comes again, and so the last.
+    world.put_texts(&[&event("A", 4)]).await;
+    assert_eq!(in_order(&world.take(&queue, |taken| !taken.is_empty()).await), [4]);
+    assert_eq!(in_order(&world.take(&world.river, |taken| !taken.is_empty()).await), [4]);
+    reader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_river_is_owed_it_gets_though_it_is_not_fed_directly_any_more() {
+    let world = world().await;
+    let queue = world.make_queue("views-dev").await;
+    world.route("views", &queue, r#"{"topic":"*"}"#).await;
+    let outage = Fault::on(Service::Sqs, "SendMessageBatch").always();
+    world.aws.faults().add(outage.error(500, "InternalFailure", "scripted"));
+    let every = Duration::from_secs(1);
+    let reader = Reader::start(&world, Config { routes_every: every, ..config() }).await;
+    world.put_texts(&[&event("A", 1)]).await;
+    world.take(&world.river, |taken| !taken.is_empty()).await;
+    world.route("views", &queue, "").await;
+    world.routes_version(2).await;
+    let version = async || reader.metric("rapids_reader_routes_version ") == 2.0;
+    until("the routes have changed", version).await;
+    world.aws.faults().clear();
+    assert_eq!(in_order(&world.take(&queue, |taken| !taken.is_empty()).await), [1]);
+    world.put_texts(&[&event("A", 2)]).await;
+    assert_eq!(in_order(&world.take(&world.river, |taken| !taken.is_empty()).await), [2]);
+    assert!(world.receive(&queue).await.is_empty());
+    reader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_too_large_for_sns_reaches_who_is_fed_directly_and_is_kept_for_the_others() {
     let world = world().await;
     let queue = world.make_queue("views-dev").await;
