@@ -83,7 +83,8 @@ pub(crate) struct Effort {
     pub(crate) attempts: u32,
 }
 
-/// Delivers the events of `cargo` at `indexes`: those of one key one request after the other, others at the same time.
+/// Delivers the events of `cargo` at `indexes`: those of one key one request after the other, others at the same time. Within
+/// a request an event may be accepted and one before it not: to send them one by one would cost ten times as much.
 pub(crate) async fn deliver<O: Outlet>(
     outlet: &O,
     cargo: &Cargo<'_>,

@@ -51,7 +51,13 @@ impl Reader {
     }
 }
 
-fn some_fault(dice: &mut fastrand::Rng) -> Fault {
+/// Whether single entries of a request fail. Then an event may pass one of its key before it, in the same request: neither
+/// SNS nor a queue that is not FIFO promises more.
+fn has_partial_failures(seed: u64) -> bool {
+    seed % 2 == 1
+}
+
+fn some_fault(dice: &mut fastrand::Rng, seed: u64) -> Fault {
     let places = [
         (Service::Sns, "PublishBatch"),
         (Service::Sqs, "SendMessageBatch"),
@@ -64,11 +70,11 @@ fn some_fault(dice: &mut fastrand::Rng) -> Fault {
     ];
     let (service, operation) = places[dice.usize(..places.len())];
     let fault = Fault::on(service, operation).after(dice.u64(..4)).times(dice.u64(1..9));
-    let is_batch = operation.ends_with("Batch");
+    let partial = operation.ends_with("Batch") && has_partial_failures(seed);
     match dice.u8(..4) {
         0 => fault.throttle(),
         1 => fault.lose_reply(),
-        2 if is_batch => fault.fail_entries(&[0, dice.usize(..4)], "InternalError"),
+        2 if partial => fault.fail_entries(&[0, dice.usize(..4)], "InternalError"),
         _ => fault.error(500, "InternalFailure", "scripted"),
     }
 }
@@ -122,7 +128,7 @@ async fn story(seed: u64, world: &World, queues: &[String]) -> [BTreeSet<u32>; R
     let mut version = 0;
     for round in 0..ROUNDS {
         for _ in 0..dice.u8(..3) {
-            world.aws.faults().add(some_fault(&mut dice));
+            world.aws.faults().add(some_fault(&mut dice, seed));
         }
         if dice.u8(..6) == 0 {
             let moving = readers.swap_remove(dice.usize(..readers.len()));
@@ -160,6 +166,9 @@ async fn story(seed: u64, world: &World, queues: &[String]) -> [BTreeSet<u32>; R
 }
 
 fn assert_order_of_keys(seed: u64, river: &str, numbers: &[u32]) {
+    if has_partial_failures(seed) {
+        return;
+    }
     let mut seen = BTreeSet::new();
     let mut last = BTreeMap::new();
     for number in numbers.iter().filter(|number| seen.insert(**number)) {
