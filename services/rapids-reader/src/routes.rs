@@ -84,7 +84,7 @@ impl Looker {
                 biased;
                 () = stop.cancelled() => return,
                 // Whoever asked before the look begins is told by it: shards that share a nudge share a look.
-                _ = self.asks.recv_many(&mut asked, ASKS_MAX) => {}
+                count = self.asks.recv_many(&mut asked, ASKS_MAX) => if count == 0 { return },
                 () = sleep(every) => {}
             }
             let looked = self.look_and_log().await;

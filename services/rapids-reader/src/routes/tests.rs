@@ -124,3 +124,13 @@ async fn a_stage_without_the_table_or_the_row_has_nothing_direct() {
     assert_eq!(rivers(&routes.look().await.unwrap()), 0);
     world.stop.cancel();
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_looks_once_nobody_cares() {
+    let world = World::new().await;
+    let routes = world.routes().await;
+    drop(routes);
+    let before = world.calls("GetItem");
+    sleep(EVERY * 3).await;
+    assert_eq!(world.calls("GetItem"), before);
+}
