@@ -19,6 +19,17 @@ pub struct Config {
     /// The SNS topic to publish to. Where not given, the topic `Rapids-{stage}` is looked up, and made if it
     /// is missing.
     pub topic_arn: Option<String>,
+    /// Whether that topic is published to at all. Off only in a stage in which every river is fed directly: then what
+    /// nobody subscribed to costs nothing.
+    pub sns: bool,
+    /// Time between two looks at the version of the direct routes. A change that the rapids tell of
+    /// (`system.RoutesChanged`) is looked up at once.
+    #[serde(with = "chassis::duration")]
+    pub routes_every: Duration,
+    /// How long a river that is fed directly may take nothing, counted from the first delivery that failed, while its
+    /// shard waits for it. After that its events go into the quarantine until it takes one again.
+    #[serde(with = "chassis::duration")]
+    pub undeliverable_after: Duration,
     /// Name of the lease table, `rapids-reader-{stage}` where not given. Readers with the same table share
     /// the stream's shards.
     pub lease_table: Option<String>,
@@ -61,6 +72,9 @@ impl Default for Config {
             stage: "dev".to_owned(),
             rapids: None,
             topic_arn: None,
+            sns: true,
+            routes_every: Duration::from_secs(5),
+            undeliverable_after: Duration::from_secs(60),
             lease_table: None,
             mode: NATIVE.to_owned(),
             fan_out: None,
@@ -108,8 +122,17 @@ impl Validate for Config {
             problems
                 .report("read_interval", "must be at least 200ms: a shard allows 5 reads a second");
         }
-        if self.experiments_every < Duration::from_secs(1) {
-            problems.report("experiments_every", "must be at least 1s");
+        for (name, value) in [
+            ("experiments_every", self.experiments_every),
+            ("routes_every", self.routes_every),
+            ("undeliverable_after", self.undeliverable_after),
+        ] {
+            if value < Duration::from_secs(1) {
+                problems.report(name, "must be at least 1s");
+            }
+        }
+        if !self.sns && self.topic_arn.is_some() {
+            problems.report("topic_arn", "is not published to with `sns = false`");
         }
         if self.bytes_in_flight_max < BYTES_IN_FLIGHT_LEAST {
             problems.report(
@@ -191,6 +214,10 @@ mod tests {
             read_interval: Duration::ZERO,
             bytes_in_flight_max: 1,
             experiments_every: Duration::ZERO,
+            routes_every: Duration::ZERO,
+            undeliverable_after: Duration::ZERO,
+            sns: false,
+            topic_arn: Some("arn".into()),
             ..Config::default()
         };
         let problems = Problems::of(&config).to_string();
@@ -201,6 +228,9 @@ mod tests {
             "at least 1s",
             "5 reads a second",
             "10 MB",
+            "routes_every",
+            "undeliverable_after",
+            "sns = false",
         ] {
             assert!(problems.contains(part), "{part:?} is not in {problems}");
         }

@@ -1,6 +1,15 @@
 //! What the reader counts.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+
+/// By which way an event gets to a river.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By the SNS topic and the river's filter.
+    Sns,
+    /// Straight to the river's queue.
+    Direct,
+}
 
 /// Counters and gauges of one reader.
 #[derive(Clone, Debug)]
@@ -8,12 +17,17 @@ pub(crate) struct Metrics {
     records: IntCounterVec,
     quarantined: IntCounterVec,
     publish_retries: IntCounterVec,
+    routed: IntCounterVec,
+    routes: IntGauge,
+    routes_version: IntGauge,
+    routes_unreadable: IntGauge,
     pub(crate) batch_fill: Histogram,
 }
 
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let gauge = |name, help| IntGauge::new(name, help);
         let metrics = Self {
             records: counter(
                 "rapids_reader_records_total",
@@ -30,6 +44,19 @@ impl Metrics {
                 "Entries that SNS did not accept at first, by what failed.",
                 "scope",
             )?,
+            routed: IntCounterVec::new(
+                Opts::new(
+                    "rapids_reader_route_total",
+                    "Deliveries, to SNS or to a river's queue, by what became of them.",
+                ),
+                &["mode", "outcome"],
+            )?,
+            routes: gauge("rapids_reader_routes", "Rivers that are fed directly.")?,
+            routes_version: gauge("rapids_reader_routes_version", "Version of the routes.")?,
+            routes_unreadable: gauge(
+                "rapids_reader_routes_unreadable",
+                "Rivers whose routes in the table cannot be read.",
+            )?,
             batch_fill: Histogram::with_opts(
                 HistogramOpts::new(
                     "rapids_reader_batch_fill_ratio",
@@ -41,20 +68,53 @@ impl Metrics {
         registry.register(Box::new(metrics.records.clone()))?;
         registry.register(Box::new(metrics.quarantined.clone()))?;
         registry.register(Box::new(metrics.publish_retries.clone()))?;
+        registry.register(Box::new(metrics.routed.clone()))?;
+        registry.register(Box::new(metrics.routes.clone()))?;
+        registry.register(Box::new(metrics.routes_version.clone()))?;
+        registry.register(Box::new(metrics.routes_unreadable.clone()))?;
         registry.register(Box::new(metrics.batch_fill.clone()))?;
         Ok(metrics)
     }
 
-    pub(crate) fn published(&self, records: usize) {
-        self.records.with_label_values(&["published"]).inc_by(records as u64);
+    /// Records that are done with: carried to all that were to get them, or in the quarantine for some of these.
+    pub(crate) fn done(&self, carried: usize, quarantined: usize) {
+        self.records.with_label_values(&["published"]).inc_by(carried as u64);
+        self.records.with_label_values(&["quarantined"]).inc_by(quarantined as u64);
     }
 
+    /// A record was put into the quarantine.
     pub(crate) fn quarantined(&self, reason: &str) {
-        self.records.with_label_values(&["quarantined"]).inc();
         self.quarantined.with_label_values(&[reason]).inc();
     }
 
-    pub(crate) fn retried(&self, scope: &'static str, entries: usize) {
-        self.publish_retries.with_label_values(&[scope]).inc_by(entries as u64);
+    pub(crate) fn delivered(&self, mode: Mode, entries: usize) {
+        self.route(mode, "delivered", entries);
+    }
+
+    pub(crate) fn retried(&self, mode: Mode, entries: usize) {
+        self.route(mode, "retried", entries);
+        if mode == Mode::Sns {
+            self.publish_retries.with_label_values(&["entry"]).inc_by(entries as u64);
+        }
+    }
+
+    pub(crate) fn routed_to_quarantine(&self, mode: Mode, ways: usize) {
+        self.route(mode, "quarantined", ways);
+    }
+
+    /// What is known of the routes.
+    pub(crate) fn routes(&self, rivers: usize, version: u64, unreadable: usize) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.routes.set(number(rivers));
+        self.routes_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+        self.routes_unreadable.set(number(unreadable));
+    }
+
+    fn route(&self, mode: Mode, outcome: &str, entries: usize) {
+        let mode = match mode {
+            Mode::Sns => "sns",
+            Mode::Direct => "direct",
+        };
+        self.routed.with_label_values(&[mode, outcome]).inc_by(entries as u64);
     }
 }

@@ -1,5 +1,7 @@
 //! The service: connects, checks, reads.
 
+use std::sync::Mutex;
+
 use anyhow::Context as _;
 use chassis::{Kit, Latch, Service};
 use event::names::Stage;
@@ -11,12 +13,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::owed::Ledger;
 use crate::publish::Publisher;
+use crate::put_away::PutAway;
+use crate::routes::Routes;
+use crate::send::Sender;
 
 /// One of the processes that share the shards of the rapids.
 pub struct RapidsReader {
     consumer: Consumer<Carrier>,
-    /// Ends what looks for experiments.
+    /// Ends what looks for experiments and routes.
     watching: DropGuard,
     first_look: Latch,
 }
@@ -31,16 +37,20 @@ impl Service for RapidsReader {
         let watching = CancellationToken::new();
         let every = config.experiments_every;
         let experiments = Experiments::watch(kit.dynamodb(), &stage, every, watching.clone()).await;
+        let (every, stop) = (config.routes_every, watching.clone());
+        let routes = Routes::watch(kit.dynamodb(), &stage, every, metrics.clone(), stop).await;
+        let quarantine = Quarantine::open(kit.sqs(), &stage.rapids_quarantine(), None).await?;
         let carrier = Carrier {
-            publisher: Publisher {
-                topic_arn: topic_arn(&config, &stage, &kit.sns()).await?,
-                sns: kit.sns(),
-                fair: config.fair,
-                metrics: metrics.clone(),
-            },
-            quarantine: Quarantine::open(kit.sqs(), &stage.rapids_quarantine(), None).await?,
+            publisher: publisher(&config, &stage, kit, &metrics).await?,
+            sender: Sender::new(kit.sqs(), config.fair, metrics.clone()),
+            routes,
+            put_away: PutAway { quarantine, metrics: metrics.clone() },
             experiments,
+            undeliverable_after: config.undeliverable_after,
+            clock: *kit.clock(),
             metrics: metrics.clone(),
+            owed: Ledger::default(),
+            begun: Mutex::default(),
         };
         let first_look = kit.readiness().latch("first look at the leases");
         let stream = settings.stream.clone();
@@ -61,6 +71,21 @@ impl Service for RapidsReader {
         let (consumed, ()) = tokio::join!(consumer.run(stop), ready);
         Ok(consumed?)
     }
+}
+
+/// What publishes to SNS, where that is to be published to.
+async fn publisher(
+    config: &Config,
+    stage: &Stage,
+    kit: &Kit,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<Publisher>> {
+    if !config.sns {
+        return Ok(None);
+    }
+    let topic_arn = topic_arn(config, stage, &kit.sns()).await?;
+    let metrics = metrics.clone();
+    Ok(Some(Publisher { topic_arn, sns: kit.sns(), fair: config.fair, metrics }))
 }
 
 /// The topic's ARN: as configured, or of the topic with the stage's name, which is made if it is missing.

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chassis::{Embedded, Kit, embed};
-use common::{World, ids};
+use common::{World, attribute, ids};
 use local_aws::{Fault, LocalAws, Service};
 use rapids_reader::{Config, RapidsReader};
 use tokio_util::sync::CancellationToken;
@@ -36,11 +36,6 @@ impl Reader {
 
 async fn world() -> World {
     World::new(LocalAws::new(), 2).await
-}
-
-fn attribute(message: &Message, name: &str) -> String {
-    let attribute = message.message_attributes().and_then(|all| all.get(name));
-    attribute.and_then(|value| value.string_value()).unwrap_or_default().to_owned()
 }
 
 #[tokio::test]

@@ -64,17 +64,44 @@ impl World {
 
     /// Has an experiment run, as the control plane would.
     pub(crate) async fn experiment(&self, name: &str, definition: &str) {
-        let key = "Experiment";
+        self.table("Experiments-dev", "Experiment").await;
+        let put = self.dynamodb.put_item().table_name("Experiments-dev");
+        let put = put.item("Experiment", text(name)).item("Definition", text(definition));
+        put.item("Status", text("running")).send().await.unwrap();
+    }
+
+    pub(crate) async fn table(&self, name: &str, key: &str) {
         let attribute = AttributeDefinition::builder().attribute_name(key);
         let attribute = attribute.attribute_type(ScalarAttributeType::S).build().unwrap();
         let element = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash);
-        let create = self.dynamodb.create_table().table_name("Experiments-dev");
+        let create = self.dynamodb.create_table().table_name(name);
         let create = create.attribute_definitions(attribute).key_schema(element.build().unwrap());
         create.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let put = self.dynamodb.put_item().table_name("Experiments-dev").item(key, text(name));
-        let put = put.item("Definition", text(definition)).item("Status", text("running"));
-        put.send().await.unwrap();
+    }
+
+    /// Has a river fed directly, as the control plane would; it counts once there is a new version.
+    pub(crate) async fn route(&self, river: &str, queue_url: &str, packets: &str) {
+        let direct = format!(r#"{{"queueUrl":"{queue_url}","packets":[{packets}]}}"#);
+        let put = self.dynamodb.put_item().table_name("Rivers-dev").item("River", text(river));
+        put.item("Direct", text(&direct)).send().await.unwrap();
+    }
+
+    pub(crate) async fn routes_version(&self, version: u64) {
+        let put = self.dynamodb.put_item().table_name("Rivers-dev").item("River", text("#direct"));
+        put.item("Version", AttributeValue::N(version.to_string())).send().await.unwrap();
+    }
+
+    /// Makes a queue and gives its URL.
+    pub(crate) async fn make_queue(&self, name: &str) -> String {
+        let made = self.sqs.create_queue().queue_name(name).send().await.unwrap();
+        made.queue_url.unwrap()
+    }
+
+    /// Puts events in one request, all of one key, and so in order.
+    pub(crate) async fn put_texts(&self, texts: &[&str]) {
+        let records = texts.iter().map(|text| record("key", text.as_bytes().to_vec())).collect();
+        let put = self.kinesis.put_records().stream_name(STREAM).set_records(Some(records));
+        assert_eq!(put.send().await.unwrap().failed_record_count, Some(0));
     }
 
     pub(crate) async fn put_bytes(&self, bytes: &[u8]) {
@@ -99,7 +126,7 @@ impl World {
         taken
     }
 
-    async fn receive(&self, queue: &str) -> Vec<Message> {
+    pub(crate) async fn receive(&self, queue: &str) -> Vec<Message> {
         let receive = self.sqs.receive_message().queue_url(queue).max_number_of_messages(10);
         let receive = receive.wait_time_seconds(1).message_attribute_names("All");
         let receive = receive.message_system_attribute_names(MessageSystemAttributeName::All);
@@ -123,6 +150,15 @@ impl World {
         let url = self.sqs.get_queue_url().queue_name(name).send().await.unwrap();
         url.queue_url.unwrap()
     }
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+pub(crate) fn attribute(message: &Message, name: &str) -> String {
+    let attribute = message.message_attributes().and_then(|all| all.get(name));
+    attribute.and_then(|value| value.string_value()).unwrap_or_default().to_owned()
 }
 
 pub(crate) fn record(key: &str, data: Vec<u8>) -> PutRecordsRequestEntry {
