@@ -1,7 +1,5 @@
 //! The grammar of the commands that look at what flows, and put right what got stuck.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
 use super::words::{Moment, Place};
@@ -72,10 +70,10 @@ pub(crate) struct Tail {
     pub(crate) since: Option<Moment>,
     /// Go on until Ctrl-C (the default)
     #[arg(long, overrides_with = "no_follow")]
-    follow: bool,
+    pub(crate) follow: bool,
     /// End when what is there has been shown
     #[arg(long, overrides_with = "follow")]
-    no_follow: bool,
+    pub(crate) no_follow: bool,
     /// End after so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max: Option<u64>,
@@ -215,12 +213,6 @@ pub(crate) struct Replay {
     /// Only say what would be sent
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// A file or standard input, of an argument that may name one.
-pub(crate) fn file(word: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(word);
-    path.is_file().then_some(path)
 }
 
 /// Settings of `readfrom`.

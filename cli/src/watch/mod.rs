@@ -2,9 +2,15 @@
 //! stuck. Nothing here is needed for events to flow, and nothing but `dlq redrive`, `dlq purge` and `replay` changes
 //! anything.
 
+mod dlq;
+mod explain;
 mod flow;
 mod forest;
+mod pace;
 mod pick;
+mod publication;
+mod queue;
+mod replay;
 mod rows;
 mod tail;
 mod trace;
@@ -22,8 +28,8 @@ pub(crate) async fn run(session: &Session, command: Watch) -> Result<()> {
         Watch::Tail(settings) => Ok(tail::run(session, &settings).await?),
         Watch::Trace(settings) => trace::run(session, &settings).await,
         Watch::Flow(settings) => Ok(flow::run(session, &settings).await?),
-        Watch::Explain(_) | Watch::Dlq(_) | Watch::Replay(_) => {
-            Err(anyhow::anyhow!("not there yet").into())
-        }
+        Watch::Explain(settings) => explain::run(session, &settings).await,
+        Watch::Dlq(command) => dlq::run(session, command).await,
+        Watch::Replay(settings) => replay::run(session, &settings).await,
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use event::Packet;
 use event::names::{River, Topic};
 use event::packet::Rule;
+use event::{Experiment, Packet};
 
-use crate::client::Resource;
+use crate::client::{Resource, is_missing};
 use crate::session::Session;
+use crate::verbs::experiment::definition;
 
 /// A topic that is wanted in a river: a row of `Subscriptions-{stage}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,25 @@ pub(super) async fn of_river(
     let mut all = subscriptions(session).await?;
     all.retain(|row| row.river == river.as_str());
     Ok(all)
+}
+
+/// Every experiment, and whether it runs; none where the stage has no table of them.
+pub(super) async fn experiments(session: &Session) -> anyhow::Result<Vec<(Experiment, bool)>> {
+    let table = session.names.stage.experiments_table();
+    let scan = session.aws.dynamodb.scan().table_name(&table).consistent_read(true);
+    let mut rows = scan.into_paginator().items().send();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().await {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) if is_missing(&error) => return Ok(found),
+            Err(error) => return Err(Resource::Table(&table).refused(error)),
+        };
+        let runs = row.get("Status").and_then(|status| status.as_s().ok());
+        let runs = runs.is_some_and(|status| status == "running");
+        found.extend(definition(&row).map(|experiment| (experiment, runs)));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
