@@ -39,7 +39,7 @@ fn a_line_has_time_type_source_ids_and_what_fits_of_the_payload() {
         line(None),
         "08:00:01.500  ViewPage             web            019ab2c4             {\"name\":\"Sally\"}"
     );
-    assert!(line(Some(80)).ends_with("{\"name\":\"S…"), "{}", line(Some(80)));
+    assert!(line(Some(80)).ends_with("{\"name\":…"), "{}", line(Some(80)));
     assert_eq!(line(Some(80)).chars().count(), 80);
     assert!(event_line(Paint::NONE, None, at, &event, true).contains("(copy)"));
 }
