@@ -1,5 +1,8 @@
 //! The grammar of the command line. Lines of the REPL and of scripts are read by the same one.
 
+pub(crate) mod watch;
+pub(crate) mod words;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -67,6 +70,8 @@ pub(crate) enum Command {
     /// Compare ways: start, stop, list and report experiments
     #[command(subcommand)]
     Experiment(Experiment),
+    #[command(flatten)]
+    Watch(watch::Watch),
     /// Ask the archive by SQL: `rapids query --help` has examples
     #[command(disable_help_flag = true)]
     Query {
@@ -178,14 +183,7 @@ pub(crate) enum Verb {
     },
     /// Get a batch of messages: at most ten, removed once they are printed
     #[command(name = "readfrom")]
-    ReadFrom {
-        /// The river
-        river: String,
-        /// Longest wait for a first message
-        // SQS holds a receive for at most 20 seconds.
-        #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(0..=20))]
-        wait: i32,
-    },
+    ReadFrom(watch::ReadFrom),
     /// List a river's subscriptions
     #[command(name = "listsubs")]
     ListSubs {

@@ -21,8 +21,10 @@ mod script;
 mod session;
 mod signals;
 mod tail;
+mod tree;
 mod up;
 mod verbs;
+mod watch;
 
 use std::process::ExitCode;
 

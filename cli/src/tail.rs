@@ -1,34 +1,117 @@
-//! Reads every shard of a stream from its beginning: for watching, not for consuming. Nothing is saved, nothing
-//! is shared with others, and whoever stops looking misses nothing but the sight.
+//! Reads every shard of a stream: for watching, not for consuming. Nothing is saved, nothing is shared with
+//! others, and whoever stops looking misses nothing but the sight.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod merge;
+mod seen;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::types::ShardIteratorType;
-use event::{Event, EventId};
+use aws_sdk_kinesis::error::SdkError;
+use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::{Record as KinesisRecord, ShardIteratorType};
+use event::{Event, Malformed};
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
 
-/// The events of a stream, once each, in the order of their arrival within a shard.
+use self::merge::Merge;
+use self::seen::Seen;
+use crate::client::Resource;
+
+/// Time between two reads of a shard, which allows five a second to all its readers
+/// (<https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>).
+const READ_INTERVAL: Duration = Duration::from_millis(200);
+/// Rest of a shard that others read as well, and whose share is used up.
+const THROTTLED_REST: Duration = Duration::from_secs(1);
+/// Shards read at the same time: enough to hide latency.
+const READS_MAX: usize = 16;
+/// Most records of one read: those of all shards are in memory at once.
+const RECORDS_MAX: i32 = 1_000;
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// As far back as the stream goes.
+    Oldest,
+    /// With what comes from now on.
+    Now,
+    /// With what arrived at this time.
+    At(Timestamp),
+}
+
+impl Start {
+    /// The time where one is given, else the beginning.
+    pub(crate) fn since(at: Option<Timestamp>) -> Self {
+        at.map_or(Self::Oldest, Self::At)
+    }
+}
+
+/// A record of the stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// When Kinesis took it.
+    pub(crate) arrived: Timestamp,
+    pub(crate) shard: String,
+    pub(crate) sequence_number: String,
+    pub(crate) data: Vec<u8>,
+    /// The event in it.
+    pub(crate) event: Result<Event, Malformed>,
+    /// Whether an event with this id was seen before.
+    pub(crate) is_copy: bool,
+}
+
+/// The records of a stream in the order of their arrival, within a shard and, nearly, over all of them.
 #[derive(Debug)]
 pub(crate) struct Tail {
     kinesis: Client,
     stream: String,
-    /// Where to read next, by shard; nowhere for a shard that has ended.
-    iterators: BTreeMap<String, Option<String>>,
-    seen: BTreeSet<EventId>,
+    shards: BTreeMap<String, Shard>,
+    merge: Merge,
+    seen: Seen,
+    next_read: Instant,
+}
+
+/// A shard, and where to read it next.
+#[derive(Clone, Debug)]
+struct Shard {
+    start: Start,
+    /// Nowhere once it has ended.
+    iterator: Option<String>,
+    last: Option<String>,
+    rests_until: Instant,
+    /// Whether the last read came to its end.
+    caught_up: bool,
 }
 
 impl Tail {
-    /// Looks at the shards; reads nothing yet.
+    /// Looks at the shards, from the beginning of the stream; reads nothing yet.
     ///
     /// # Errors
     /// What Kinesis refuses.
     pub(crate) async fn open(kinesis: Client, stream: &str) -> anyhow::Result<Self> {
+        Self::open_at(kinesis, stream, Start::Oldest).await
+    }
+
+    /// Looks at the shards; reads nothing yet.
+    ///
+    /// # Errors
+    /// What Kinesis refuses.
+    pub(crate) async fn open_at(
+        kinesis: Client,
+        stream: &str,
+        start: Start,
+    ) -> anyhow::Result<Self> {
         let mut tail = Self {
             kinesis,
             stream: stream.to_owned(),
-            iterators: BTreeMap::new(),
-            seen: BTreeSet::new(),
+            shards: BTreeMap::new(),
+            merge: Merge::default(),
+            seen: Seen::default(),
+            next_read: Instant::now(),
         };
         let mut next = None;
         loop {
@@ -38,9 +121,10 @@ impl Tail {
                 Some(token) => list.next_token(token),
                 None => list.stream_name(stream),
             };
-            let page = list.send().await.with_context(|| format!("listing shards of {stream}"))?;
+            let page = list.send().await;
+            let page = page.map_err(|error| Resource::Rapids(stream).refused(error))?;
             for shard in page.shards() {
-                tail.begin(shard.shard_id()).await?;
+                tail.begin(shard.shard_id(), start).await?;
             }
             next = page.next_token;
             if next.is_none() {
@@ -49,19 +133,33 @@ impl Tail {
         }
     }
 
-    async fn begin(&mut self, shard: &str) -> anyhow::Result<()> {
-        if self.iterators.contains_key(shard) {
+    async fn begin(&mut self, id: &str, start: Start) -> anyhow::Result<()> {
+        if self.shards.contains_key(id) {
             return Ok(());
         }
-        let first = self
-            .kinesis
-            .get_shard_iterator()
-            .stream_name(&self.stream)
-            .shard_id(shard)
-            .shard_iterator_type(ShardIteratorType::TrimHorizon);
-        let first = first.send().await.with_context(|| format!("opening shard {shard}"))?;
-        self.iterators.insert(shard.to_owned(), first.shard_iterator);
+        let rests_until = Instant::now();
+        let mut shard = Shard { start, iterator: None, last: None, rests_until, caught_up: false };
+        shard.iterator = self.iterator(id, &shard).await?;
+        self.merge.opened(id);
+        self.shards.insert(id.to_owned(), shard);
         Ok(())
+    }
+
+    /// Where the shard is to be read on.
+    async fn iterator(&self, id: &str, shard: &Shard) -> anyhow::Result<Option<String>> {
+        let get = self.kinesis.get_shard_iterator().stream_name(&self.stream).shard_id(id);
+        let get = match (&shard.last, shard.start) {
+            (Some(last), _) => get
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .starting_sequence_number(last),
+            (None, Start::Oldest) => get.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            (None, Start::Now) => get.shard_iterator_type(ShardIteratorType::Latest),
+            (None, Start::At(at)) => get
+                .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(at.as_millisecond())),
+        };
+        let got = get.send().await.with_context(|| format!("opening shard {id}"))?;
+        Ok(got.shard_iterator)
     }
 
     /// One read of every shard: the events that have come since the last, without those that came before.
@@ -70,82 +168,106 @@ impl Tail {
     /// # Errors
     /// What Kinesis refuses.
     pub(crate) async fn read(&mut self) -> anyhow::Result<Vec<Event>> {
-        let mut events = Vec::new();
-        let shards: Vec<String> = self.iterators.keys().cloned().collect();
-        for shard in shards {
-            let Some(Some(iterator)) = self.iterators.get(&shard) else { continue };
-            let read = self.kinesis.get_records().shard_iterator(iterator).send().await;
-            let read = read.with_context(|| format!("reading shard {shard}"))?;
-            let come = read.records().iter().filter_map(|record| {
-                // Whoever cares for what is no event looks into the quarantine of the rapids-reader.
-                Event::parse(record.data().as_ref()).ok()
-            });
-            for event in come {
-                if self.seen.insert(event.event_id.clone()) {
-                    events.push(event);
-                }
+        let records = self.records().await?;
+        let new = records.into_iter().filter(|record| !record.is_copy);
+        // Whoever cares for what is no event asks for records.
+        Ok(new.filter_map(|record| record.event.ok()).collect())
+    }
+
+    /// One read of every shard, as soon as the last is long enough ago: what can be put in order by now. Nothing may
+    /// have come although more is there.
+    ///
+    /// # Errors
+    /// What Kinesis refuses.
+    pub(crate) async fn records(&mut self) -> anyhow::Result<Vec<Record>> {
+        sleep_until(self.next_read).await;
+        let now = Instant::now();
+        self.next_read = now + READ_INTERVAL;
+        let may_read = |(id, shard): &(&String, &Shard)| {
+            shard.iterator.is_some() && shard.rests_until <= now && self.merge.has_room(id)
+        };
+        let due = self.shards.iter().filter(may_read);
+        let due = due.filter_map(|(id, shard)| Some((id.clone(), shard.iterator.clone()?)));
+        let due: Vec<_> = due.collect();
+        let kinesis = &self.kinesis;
+        let reads = due.into_iter().map(async |(id, iterator)| {
+            let get = kinesis.get_records().shard_iterator(iterator).limit(RECORDS_MAX);
+            (id, get.send().await)
+        });
+        let reads: Vec<_> = stream::iter(reads).buffer_unordered(READS_MAX).collect().await;
+        for (id, read) in reads {
+            match read {
+                Ok(read) => self.take(&id, read).await?,
+                Err(error) => self.recover(&id, error).await?,
             }
-            for child in read.child_shards() {
-                self.begin(child.shard_id()).await?;
-            }
-            self.iterators.insert(shard, read.next_shard_iterator);
         }
-        Ok(events)
+        Ok(self.merge.in_order().into_iter().map(|record| self.mark(record)).collect())
+    }
+
+    /// Whether the last read came to the end of every shard, and all of it was given out.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.merge.is_empty()
+            && self.shards.values().all(|shard| shard.iterator.is_none() || shard.caught_up)
+    }
+
+    async fn take(&mut self, id: &str, read: GetRecordsOutput) -> anyhow::Result<()> {
+        for child in read.child_shards() {
+            // What it holds has all come after what its parent held.
+            self.begin(child.shard_id(), Start::Oldest).await?;
+        }
+        let caught_up = read.millis_behind_latest == Some(0);
+        if let Some(shard) = self.shards.get_mut(id) {
+            shard.iterator = read.next_shard_iterator;
+            shard.caught_up = caught_up;
+            if let Some(last) = read.records.last() {
+                shard.last = Some(last.sequence_number.clone());
+            }
+            let is_over = shard.iterator.is_none() || caught_up;
+            self.merge.took(id, read.records.into_iter().map(|it| record(id, it)), is_over);
+        }
+        Ok(())
+    }
+
+    /// A read that failed for now is tried again: reading is all that a watcher does.
+    async fn recover(&mut self, id: &str, error: SdkError<GetRecordsError>) -> anyhow::Result<()> {
+        let known = error.as_service_error();
+        if known.is_some_and(GetRecordsError::is_provisioned_throughput_exceeded_exception) {
+            if let Some(shard) = self.shards.get_mut(id) {
+                shard.rests_until = Instant::now() + THROTTLED_REST;
+            }
+            return Ok(());
+        }
+        // An iterator is good for five minutes: less than a machine sleeps.
+        if known.is_some_and(GetRecordsError::is_expired_iterator_exception)
+            && let Some(shard) = self.shards.get(id).cloned()
+        {
+            let iterator = self.iterator(id, &shard).await?;
+            self.shards.insert(id.to_owned(), Shard { iterator, ..shard });
+            return Ok(());
+        }
+        Err(anyhow::Error::new(error).context(format!("reading shard {id} of {}", self.stream)))
+    }
+
+    fn mark(&mut self, mut record: Record) -> Record {
+        record.is_copy =
+            record.event.as_ref().is_ok_and(|event| !self.seen.insert(event.event_id.clone()));
+        record
+    }
+}
+
+fn record(shard: &str, record: KinesisRecord) -> Record {
+    let arrived = record.approximate_arrival_timestamp.and_then(|at| at.to_millis().ok());
+    let arrived = arrived.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let data = record.data.into_inner();
+    Record {
+        arrived: arrived.unwrap_or_default(),
+        shard: shard.to_owned(),
+        sequence_number: record.sequence_number,
+        event: Event::parse(&data),
+        data,
+        is_copy: false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use aws_sdk_kinesis::primitives::Blob;
-    use jiff::Timestamp;
-    use local_aws::LocalAws;
-    use serde_json::json;
-
-    use super::*;
-
-    const STREAM: &str = "Rapids-dev";
-
-    async fn stream() -> (LocalAws, Client) {
-        let aws = LocalAws::new();
-        let kinesis = Client::new(&aws.sdk_config());
-        kinesis.create_stream().stream_name(STREAM).shard_count(1).send().await.unwrap();
-        (aws, kinesis)
-    }
-
-    async fn put(kinesis: &Client, data: &str) {
-        let put = kinesis.put_record().stream_name(STREAM).partition_key("k");
-        put.data(Blob::new(data)).send().await.unwrap();
-    }
-
-    fn event(event_type: &str) -> Event {
-        Event::root(event_type, "test", json!({}), Timestamp::from_second(1).unwrap())
-    }
-
-    #[tokio::test]
-    async fn every_event_is_seen_once_whatever_else_lies_there() {
-        let (_aws, kinesis) = stream().await;
-        let (first, second) = (event("First"), event("Second"));
-        for data in [&first.to_json(), &first.to_json(), "no event", &second.to_json()] {
-            put(&kinesis, data).await;
-        }
-        let mut tail = Tail::open(kinesis.clone(), STREAM).await.unwrap();
-        assert_eq!(tail.read().await.unwrap(), [first.clone(), second]);
-        put(&kinesis, &first.to_json()).await;
-        assert_eq!(tail.read().await.unwrap(), []);
-    }
-
-    #[tokio::test]
-    async fn the_children_of_a_shard_are_followed() {
-        let (_aws, kinesis) = stream().await;
-        let mut tail = Tail::open(kinesis.clone(), STREAM).await.unwrap();
-        let split = kinesis.split_shard().stream_name(STREAM);
-        let split = split.shard_to_split("shardId-000000000000");
-        split.new_starting_hash_key((1_u128 << 127).to_string()).send().await.unwrap();
-        let late = event("Late");
-        put(&kinesis, &late.to_json()).await;
-        // The first read ends the parent, the second reads the children.
-        let mut seen = tail.read().await.unwrap();
-        seen.extend(tail.read().await.unwrap());
-        assert_eq!(seen, [late]);
-    }
-}
+mod tests;

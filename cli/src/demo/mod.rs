@@ -4,9 +4,8 @@
 //! a river that the control stream subscribed; and `verdict` says whether that was the scenario.
 
 mod report;
-mod scenario;
-mod story;
-mod tree;
+pub(crate) mod scenario;
+pub(crate) mod story;
 mod verdict;
 
 use std::time::Duration;
@@ -17,7 +16,6 @@ use tokio::time::{Instant, sleep};
 
 use self::report::Report;
 use self::story::Story;
-use self::tree::Tree;
 use self::verdict::Verdict;
 use crate::bootstrap;
 use crate::daemon::Daemon;
@@ -26,6 +24,7 @@ use crate::output::Output;
 use crate::session::{Names, Session};
 use crate::signals::Signals;
 use crate::tail::Tail;
+use crate::tree::Tree;
 use crate::verbs::read::Batch;
 use crate::verbs::{control, send};
 
@@ -72,7 +71,7 @@ async fn play(session: &Session, aws: &LocalAws, fleet: &mut Fleet) -> anyhow::R
     control::wait(session, &offers, APPLIED_MAX).await?;
 
     say("Sally looks at a page\n")?;
-    let mut tree = (!output.json).then(|| Tree::new(output.colours()));
+    let mut tree = (!output.json).then(|| Tree::new(output.colours(), story::summary));
     let began = Instant::now();
     let (story, verdict) = watch(session, began, &mut tree).await?;
     let elapsed = began.elapsed();

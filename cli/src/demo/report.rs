@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::scenario::OFFER_PROPOSED;
-use super::story::{Story, emitter, text};
+use super::story::{Story, text};
+use crate::tree::emitter;
 
 /// One JSON object.
 #[derive(Debug, Serialize)]

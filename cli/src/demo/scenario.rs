@@ -7,18 +7,18 @@ use jiff::Timestamp;
 use serde_json::json;
 
 /// Somebody looks at a page.
-pub(super) const VIEW_PAGE: &str = "ViewPage";
+pub(crate) const VIEW_PAGE: &str = "ViewPage";
 /// Segmentation has said what kind of traveller a customer is.
-pub(super) const CUSTOMER_SEGMENTED: &str = "CustomerSegmented";
+pub(crate) const CUSTOMER_SEGMENTED: &str = "CustomerSegmented";
 /// Membership has said what tier a customer has.
-pub(super) const MEMBERSHIP_RESOLVED: &str = "MembershipResolved";
+pub(crate) const MEMBERSHIP_RESOLVED: &str = "MembershipResolved";
 /// A service makes an offer.
-pub(super) const OFFER_PROPOSED: &str = "OfferProposed";
+pub(crate) const OFFER_PROPOSED: &str = "OfferProposed";
 /// The offer engine has chosen.
-pub(super) const OFFERS_SELECTED: &str = "OffersSelected";
+pub(crate) const OFFERS_SELECTED: &str = "OffersSelected";
 
 /// Bases of an offer: on what the service knew when it made it.
-pub(super) mod basis {
+pub(crate) mod basis {
     /// The view alone.
     pub(crate) const BASELINE: &str = "baseline";
     /// View and segment.
@@ -30,16 +30,16 @@ pub(super) mod basis {
 /// The river for those who are interested in offers.
 const OFFERS: &str = "offers";
 
-pub(super) fn offers_river(stage: &Stage) -> Result<River, InvalidName> {
+pub(crate) fn offers_river(stage: &Stage) -> Result<River, InvalidName> {
     River::parse(OFFERS, stage)
 }
 
-pub(super) fn offers_subscription() -> Command {
+pub(crate) fn offers_subscription() -> Command {
     Command::subscribe(OFFERS, OFFERS_SELECTED)
 }
 
 /// The original's event. It says who sent it, as all that follow do.
-pub(super) fn sally_looks_at_a_page(at: Timestamp) -> Event {
+pub(crate) fn sally_looks_at_a_page(at: Timestamp) -> Event {
     let mut event = Event::root(VIEW_PAGE, "TheSource", json!({ "name": "Sally" }), at);
     event.producer = Some(Producer {
         service: "rapids".to_owned(),

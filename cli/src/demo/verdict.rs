@@ -8,7 +8,8 @@ use event::Event;
 use super::scenario::{
     CUSTOMER_SEGMENTED, MEMBERSHIP_RESOLVED, OFFER_PROPOSED, OFFERS_SELECTED, VIEW_PAGE, basis,
 };
-use super::story::{Story, emitter, text};
+use super::story::{Story, text};
+use crate::tree::emitter;
 
 /// What is not right about a story.
 #[derive(Debug, PartialEq, Eq)]

@@ -207,7 +207,7 @@ impl Seen {
     }
 }
 
-pub(super) fn definition(row: &Row) -> Option<Experiment> {
+pub(crate) fn definition(row: &Row) -> Option<Experiment> {
     serde_json::from_str(word(row, "Definition")?).ok()
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<()> {
         Verb::Advertise { topic, patience } => {
             control::run(session, &Command::Advertise { topic }, patience.limit()).await
         }
-        Verb::ReadFrom { river, wait } => read::run(session, &river, wait).await,
+        Verb::ReadFrom(settings) => read::run(session, &settings).await,
         Verb::ListSubs { river } => list::run_subscriptions(session, &river).await,
         Verb::Topics => list::run_topics(session).await,
     }

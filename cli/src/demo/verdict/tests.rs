@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::demo::scenario::sally_looks_at_a_page;
+use crate::tree::emitter;
 
 fn at() -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000).unwrap()

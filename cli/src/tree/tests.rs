@@ -3,7 +3,10 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::demo::scenario::sally_looks_at_a_page;
+use crate::demo::scenario::{
+    CUSTOMER_SEGMENTED, OFFER_PROPOSED, OFFERS_SELECTED, sally_looks_at_a_page,
+};
+use crate::demo::story::summary;
 
 fn root() -> Event {
     sally_looks_at_a_page(Timestamp::from_millisecond(1_700_000_000_000).unwrap())
@@ -18,7 +21,7 @@ fn answer(cause: &Event, after_ms: i64, service: &str, event_type: &str, payload
 
 #[test]
 fn a_line_says_who_what_why_and_when() {
-    let (mut tree, root) = (Tree::new(false), root());
+    let (mut tree, root) = (Tree::new(false, summary), root());
     let segmented =
         answer(&root, 120, "segmentation", CUSTOMER_SEGMENTED, json!({ "segment": "RoadWarrior" }));
     let facts = [&root.event_id, &segmented.event_id];
@@ -40,7 +43,7 @@ fn a_line_says_who_what_why_and_when() {
 
 #[test]
 fn an_event_waits_for_its_cause() {
-    let (mut tree, root) = (Tree::new(false), root());
+    let (mut tree, root) = (Tree::new(false, summary), root());
     let first = answer(&root, 1, "a", "First", json!({}));
     let second = answer(&first, 1, "b", "Second", json!({}));
     assert_eq!(tree.add(&second), Vec::<String>::new());
@@ -55,7 +58,7 @@ fn an_event_waits_for_its_cause() {
 
 #[test]
 fn an_event_whose_cause_never_comes_is_shown_at_the_end() {
-    let (mut tree, root) = (Tree::new(false), root());
+    let (mut tree, root) = (Tree::new(false, summary), root());
     let lost = answer(&root, 5, "location", OFFER_PROPOSED, json!({ "basis": "baseline" }));
     let late = answer(&lost, 5, "offer-engine", OFFERS_SELECTED, json!({ "offers": [1, 2] }));
     tree.add(&root);
@@ -67,7 +70,7 @@ fn an_event_whose_cause_never_comes_is_shown_at_the_end() {
 
 #[test]
 fn only_a_terminal_gets_colours() {
-    let plain = Tree::new(false).add(&root()).concat();
-    let coloured = Tree::new(true).add(&root()).concat();
+    let plain = Tree::new(false, summary).add(&root()).concat();
+    let coloured = Tree::new(true, summary).add(&root()).concat();
     assert!(!plain.contains('\x1b') && coloured.contains('\x1b'));
 }

@@ -6,19 +6,18 @@ use event::{Event, EventId};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::scenario::{
-    CUSTOMER_SEGMENTED, MEMBERSHIP_RESOLVED, OFFER_PROPOSED, OFFERS_SELECTED, VIEW_PAGE,
-};
-use super::story::{emitter, text};
-
 /// Columns for the emitter and for the type, with room for the longest names of the scenario.
 const EMITTER_WIDTH: usize = 14;
 const TYPE_WIDTH: usize = 19;
+/// Instead of a time, of an event that nobody has seen.
+const MISSING_MARGIN: &str = "           ";
 
 /// A tree that grows.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     colours: bool,
+    /// What matters about an event, in few words.
+    summary: fn(&Event) -> String,
     /// When the root was emitted.
     began: Option<Timestamp>,
     placed: BTreeMap<EventId, Node>,
@@ -34,13 +33,13 @@ struct Node {
 
 impl Tree {
     /// An empty tree.
-    pub(super) fn new(colours: bool) -> Self {
-        Self { colours, began: None, placed: BTreeMap::new(), waiting: Vec::new() }
+    pub(crate) fn new(colours: bool, summary: fn(&Event) -> String) -> Self {
+        Self { colours, summary, began: None, placed: BTreeMap::new(), waiting: Vec::new() }
     }
 
     /// Takes an event and gives the lines that can be shown now: its own, and those of events that waited for it;
     /// none while its cause is missing.
-    pub(super) fn add(&mut self, event: &Event) -> Vec<String> {
+    pub(crate) fn add(&mut self, event: &Event) -> Vec<String> {
         self.waiting.push(event.clone());
         let mut lines = Vec::new();
         while let Some(next) = self.waiting.iter().position(|event| self.has_cause(event)) {
@@ -51,9 +50,16 @@ impl Tree {
     }
 
     /// Lines of the events whose cause never came.
-    pub(super) fn rest(mut self) -> Vec<String> {
+    pub(crate) fn rest(mut self) -> Vec<String> {
         let rest = std::mem::take(&mut self.waiting);
         rest.iter().map(|event| self.place(event)).collect()
+    }
+
+    /// Takes the id of a cause that is not to be found, and gives its line: what rests on it stands below.
+    pub(crate) fn add_missing(&mut self, id: &EventId) -> String {
+        let node = Node { depth: 0, event_type: "?".to_owned() };
+        self.placed.insert(id.clone(), node);
+        self.dim(&format!("{MISSING_MARGIN}(not found: {id})"))
     }
 
     fn has_cause(&self, event: &Event) -> bool {
@@ -76,8 +82,10 @@ impl Tree {
         let event_type = &event.event_type;
         let after = self.dim(&format!("+{ms:>5} ms"));
         let event_type = self.bold(&format!("{event_type:<TYPE_WIDTH$}"));
-        let mut line =
-            format!("{after}  {indent}{emitter:<EMITTER_WIDTH$} {event_type} {}", summary(event));
+        let mut line = format!(
+            "{after}  {indent}{emitter:<EMITTER_WIDTH$} {event_type} {}",
+            (self.summary)(event)
+        );
         let causes = self.causes(event);
         if !causes.is_empty() {
             let causes = self.dim(&format!("  ← {}", causes.join(" + ")));
@@ -111,21 +119,9 @@ impl Tree {
     }
 }
 
-/// What matters about an event of the scenario, in few words.
-fn summary(event: &Event) -> String {
-    let payload = &event.payload;
-    match event.event_type.as_str() {
-        VIEW_PAGE => text(payload, "name").to_owned(),
-        CUSTOMER_SEGMENTED => text(payload, "segment").to_owned(),
-        MEMBERSHIP_RESOLVED => text(payload, "tier").to_owned(),
-        OFFER_PROPOSED => {
-            format!("{:<12} \"{}\"", text(payload, "basis"), text(payload, "title"))
-        }
-        OFFERS_SELECTED => {
-            format!("{} offers", payload["offers"].as_array().map_or(0, Vec::len))
-        }
-        _ => String::new(),
-    }
+/// Who emitted an event: the service, or the domain where none is named.
+pub(crate) fn emitter(event: &Event) -> &str {
+    event.producer.as_ref().map_or(&event.event_domain, |producer| &producer.service)
 }
 
 #[cfg(test)]
