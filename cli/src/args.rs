@@ -1,5 +1,6 @@
 //! The grammar of the command line. Lines of the REPL and of scripts are read by the same one.
 
+pub(crate) mod manage;
 pub(crate) mod watch;
 pub(crate) mod words;
 
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     /// Compare ways: start, stop, list and report experiments
     #[command(subcommand)]
     Experiment(Experiment),
+    #[command(flatten)]
+    Manage(manage::Manage),
     #[command(flatten)]
     Watch(watch::Watch),
     /// Ask the archive by SQL: `rapids query --help` has examples

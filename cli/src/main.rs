@@ -12,6 +12,7 @@ mod daemon;
 mod demo;
 mod failure;
 mod fleet;
+mod manage;
 mod notification;
 mod output;
 mod query;

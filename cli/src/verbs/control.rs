@@ -23,7 +23,7 @@ use crate::verbs::experiment;
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Checks the names, gives the command, and waits as long as `limit` says; without a limit, not at all.
-pub(super) async fn run(
+pub(crate) async fn run(
     session: &Session,
     command: &Command,
     limit: Option<Duration>,
@@ -198,11 +198,12 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
             (format!("unsubscribe {river} {topic}"), format!("rapids listsubs {river}"))
         }
         Command::Advertise { topic } => (format!("advertise {topic}"), "rapids topics".to_owned()),
-        Command::Route { river, routing } => {
-            (format!("rivers route {river} {}", routing.as_str()), format!("rapids rivers {river}"))
-        }
+        Command::Route { river, routing } => (
+            format!("rivers route {river} {}", routing.as_str()),
+            format!("rapids rivers show {river}"),
+        ),
         Command::RemoveRiver { river, .. } => {
-            (format!("rivers remove {river}"), format!("rapids rivers {river}"))
+            (format!("rivers remove {river}"), format!("rapids rivers show {river}"))
         }
         Command::StartExperiment(Experiment { name, .. }) => {
             (format!("experiment start {name}"), "rapids experiment list".to_owned())

@@ -9,9 +9,9 @@ mod forest;
 mod pace;
 mod pick;
 mod publication;
-mod queue;
+pub(crate) mod queue;
 mod replay;
-mod rows;
+pub(crate) mod rows;
 mod tail;
 mod trace;
 

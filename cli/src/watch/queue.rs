@@ -7,23 +7,23 @@ use crate::session::Session;
 
 /// A queue that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Queue {
-    pub(super) name: String,
-    pub(super) url: String,
+pub(crate) struct Queue {
+    pub(crate) name: String,
+    pub(crate) url: String,
 }
 
 /// Its numbers, approximate as SQS says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Count {
+pub(crate) struct Count {
     /// Messages that can be received.
-    pub(super) visible: u64,
+    pub(crate) visible: u64,
     /// Messages that somebody has received and not deleted yet.
-    pub(super) hidden: u64,
+    pub(crate) hidden: u64,
 }
 
 impl Queue {
     /// The queue, if there is one.
-    pub(super) async fn find(session: &Session, name: &str) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Option<Self>> {
         let found = match session.aws.sqs.get_queue_url().queue_name(name).send().await {
             Ok(found) => found,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_queue_does_not_exist()) => {
@@ -36,7 +36,7 @@ impl Queue {
     }
 
     /// How much is in it.
-    pub(super) async fn count(&self, session: &Session) -> anyhow::Result<Count> {
+    pub(crate) async fn count(&self, session: &Session) -> anyhow::Result<Count> {
         let get = session.aws.sqs.get_queue_attributes().queue_url(&self.url);
         let get = get
             .attribute_names(Attribute::ApproximateNumberOfMessages)
@@ -53,7 +53,7 @@ impl Queue {
     }
 
     /// Its ARN.
-    pub(super) async fn arn(&self, session: &Session) -> anyhow::Result<String> {
+    pub(crate) async fn arn(&self, session: &Session) -> anyhow::Result<String> {
         let get = session.aws.sqs.get_queue_attributes().queue_url(&self.url);
         let got = get.attribute_names(Attribute::QueueArn).send().await;
         let got = got.with_context(|| format!("looking at queue {}", self.name))?;

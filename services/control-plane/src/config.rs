@@ -46,6 +46,8 @@ pub struct Config {
     pub queue: Queue,
     /// The rivers' dead-letter queues.
     pub dead_letter: DeadLetter,
+    /// What AWS asks for requests; `rapids plan` computes with it, nothing else does.
+    pub prices: Prices,
     /// Whether leases are renewed on a thread of their own; no setting for users. Off only where time is
     /// virtual: that thread's is not.
     #[serde(skip)]
@@ -73,6 +75,16 @@ pub struct DeadLetter {
     pub max_receive_count: u16,
 }
 
+/// Prices of AWS, in dollars per million requests of up to 64 KB.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prices {
+    /// `PublishBatch` of SNS (<https://aws.amazon.com/sns/pricing/>).
+    pub sns: f64,
+    /// Any request to a standard queue of SQS (<https://aws.amazon.com/sqs/pricing/>).
+    pub sqs: f64,
+}
+
 impl Default for Config {
     fn default() -> Self {
         let kcl = kcl::Settings::new("", "", "");
@@ -90,6 +102,7 @@ impl Default for Config {
             rapids: None,
             queue: Queue::default(),
             dead_letter: DeadLetter::default(),
+            prices: Prices::default(),
             renewal_thread: kcl.renewal_thread,
         }
     }
@@ -99,6 +112,13 @@ impl Default for Queue {
     fn default() -> Self {
         // SQS's own defaults, written down so that a queue changed by hand is brought back to them.
         Self { visibility: Duration::from_secs(30), retention: days(4) }
+    }
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        // us-east-1, November 2026.
+        Self { sns: 0.50, sqs: 0.40 }
     }
 }
 
@@ -154,6 +174,17 @@ impl Validate for Config {
         }
         problems.section("queue", &self.queue);
         problems.section("dead_letter", &self.dead_letter);
+        problems.section("prices", &self.prices);
+    }
+}
+
+impl Validate for Prices {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, price) in [("sns", self.sns), ("sqs", self.sqs)] {
+            if !price.is_finite() || price < 0.0 {
+                problems.report(name, "must be dollars per million requests, 0 or more");
+            }
+        }
     }
 }
 
@@ -215,10 +246,11 @@ mod tests {
             bridge: Duration::from_secs(3_601),
             queue: Queue { visibility: Duration::from_millis(1_500), retention: days(15) },
             dead_letter: DeadLetter { max_receive_count: 0 },
+            prices: Prices { sns: -1.0, sqs: f64::NAN },
             ..Config::default()
         };
         let problems = Problems::of(&wrong);
-        assert_eq!(problems.len(), 10, "{problems}");
+        assert_eq!(problems.len(), 12, "{problems}");
     }
 
     #[test]

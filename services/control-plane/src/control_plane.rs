@@ -22,7 +22,7 @@ use crate::patrol::Patrol;
 use crate::queue::Queues;
 use crate::reconcile::Reconciler;
 use crate::subscription::Subscriptions;
-use crate::tables::Tables;
+use crate::tables::{Published, Tables};
 
 /// One of the processes that share the shards of the control stream.
 pub struct ControlPlane {
@@ -94,6 +94,8 @@ pub(crate) async fn handler(config: &Config, stage: &Stage, kit: &Kit) -> anyhow
     let arns = Arns::of_topic(&topic_arn(config, stage, &kit.sns()).await?)?;
     let tables = Tables::new(kit.dynamodb(), stage);
     tables.ensure(config.kms_key.as_deref()).await?;
+    let settings = serde_json::to_string(config).context("settings that JSON cannot hold")?;
+    tables.publish(&Published { settings, topic_arn: arns.topic().to_owned() }).await?;
     let quarantine = stage.control_quarantine();
     let quarantine = Quarantine::open(kit.sqs(), &quarantine, config.kms_key.as_deref()).await?;
     let hands = Hands {

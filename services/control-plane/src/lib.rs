@@ -21,13 +21,16 @@ mod handler;
 mod held;
 mod metrics;
 mod nudge;
+mod observe;
 mod patrol;
 mod plan;
 mod policy;
+mod preview;
 mod queue;
 mod reconcile;
 mod subscription;
 mod tables;
 
-pub use config::{Config, DeadLetter, Queue};
+pub use config::{Config, DeadLetter, Prices, Queue};
 pub use control_plane::{ControlPlane, ensure_tables};
+pub use preview::{Clients, Foresight, Preview, Step, Wish};

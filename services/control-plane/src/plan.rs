@@ -1,5 +1,6 @@
 //! What to do so that a river becomes what it should be. Pure: a table of cases, no call.
 
+mod action;
 mod lines;
 mod removal;
 mod route;
@@ -8,9 +9,9 @@ use std::collections::BTreeMap;
 
 use event::names::{River, Topic};
 use event::packet::{AttributeFilter, Rule};
-use event::route::Line;
 use jiff::Timestamp;
 
+pub(crate) use self::action::Action;
 pub(crate) use self::route::Route;
 use self::route::{Facts, decide};
 use crate::blueprint::Blueprint;
@@ -58,44 +59,6 @@ impl View {
         let wanted = self.topics.iter().filter(|(_, status)| **status != Status::Degraded);
         wanted.map(|(topic, _)| topic)
     }
-}
-
-/// One step. Each can be done twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    CreateQueue {
-        name: String,
-    },
-    SetQueue {
-        name: String,
-        attributes: Attributes,
-    },
-    /// Have the rapids-reader write these, and nothing else, to the queue.
-    Route {
-        lines: Vec<Line>,
-    },
-    /// Tell the readers on every shard, so that what comes behind is routed by what was written.
-    Nudge,
-    Subscribe {
-        endpoint: String,
-        attributes: subscription::Attributes,
-    },
-    SetSubscription {
-        arn: String,
-        name: String,
-        value: String,
-    },
-    Unsubscribe {
-        arn: String,
-    },
-    Activate {
-        topic: Topic,
-    },
-    DeleteQueue {
-        name: String,
-    },
-    /// Remove what the tables say of a river that is gone.
-    Forget,
 }
 
 /// How a river is fed, the steps to it, and what is not as it should be but is left to people.

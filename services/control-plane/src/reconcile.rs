@@ -16,9 +16,9 @@ use crate::command::Command;
 use crate::drift;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::observe::observe;
 use crate::plan::{Plan, View, plan};
 use crate::subscription::Listing;
-use crate::tables::Row;
 
 /// Brings rivers to what the tables say of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -214,7 +214,8 @@ impl Reconciler {
                 Occasion::Round(listing) if look == 0 => Some(listing),
                 _ => None,
             };
-            let mut view = self.observe(river, listing).await?;
+            let mut view =
+                observe(&self.hands, &self.blueprint, river, listing, self.now()).await?;
             view.in_doubt = listing.is_none();
             view.refused = refused.take();
             let plan = plan(&self.blueprint, river, &view)?;
@@ -232,11 +233,13 @@ impl Reconciler {
             steps += plan.actions.len();
             let tables = &self.hands.tables;
             let wanted = tables.wanted(river).await?;
-            let is_nothing = view.row == Row::default() && plan.actions.is_empty();
+            let is_nothing = view.row.is_nothing() && plan.actions.is_empty();
             let is_gone = wanted.is_empty() && (is_nothing || plan.is_the_end());
             if is_gone || view.is_about(&wanted, &tables.row(river).await?) {
                 if !is_gone {
                     tables.checked(river, &plan, self.now()).await?;
+                } else if view.row.hindered {
+                    tables.unhindered(river).await?;
                 }
                 self.agenda.settled(river);
                 timer.observe_duration();
@@ -253,37 +256,6 @@ impl Reconciler {
             self.metrics.drift(drift.kind());
             warn!(%river, drift = drift.kind(), step = ?drift.action, "repairing what was changed by other hands");
         }
-    }
-
-    /// What is wanted of a river, and what AWS has of it.
-    pub(crate) async fn observe(
-        &self,
-        river: &River,
-        listing: Option<&Listing>,
-    ) -> Result<View, Error> {
-        let Hands { queues, subscriptions, tables, .. } = &self.hands;
-        let endpoint = self.blueprint.arns.queue(&river.queue());
-        let fresh = match listing {
-            Some(_) => Listing::new(),
-            None => subscriptions.list().await?,
-        };
-        let listing = listing.unwrap_or(&fresh);
-        let mut view = View {
-            row: tables.row(river).await?,
-            versions: tables.versions().await?,
-            dead_letter_queue: queues.find(&river.dead_letter_queue()).await?,
-            queue: queues.find(&river.queue()).await?,
-            subscription: subscriptions.find(listing, &endpoint).await?,
-            policies: Some(listing.len()),
-            now: self.now(),
-            ..View::default()
-        };
-        for (topic, wanted) in tables.wanted(river).await? {
-            view.topics.insert(topic.clone(), wanted.status);
-            view.filters.insert(topic.clone(), wanted.filter);
-            view.rules.insert(topic, wanted.rules);
-        }
-        Ok(view)
     }
 
     fn now(&self) -> Timestamp {

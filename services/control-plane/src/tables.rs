@@ -6,6 +6,7 @@
 mod ensure;
 mod experiments;
 mod rivers;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use event::packet::{AttributeFilter, Rule};
 use jiff::Timestamp;
 
 pub(crate) use self::rivers::{Removal, Row, Versions};
+pub(crate) use self::settings::Published;
 use crate::error::Error;
 
 const SUBSCRIBER: &str = "Subscriber";

@@ -19,7 +19,9 @@ use local_aws::LocalAws;
 use super::*;
 use crate::config::Config;
 use crate::control_plane::handler;
+use crate::observe::observe;
 use crate::plan::View;
+use crate::reconcile::Reconciler;
 use crate::tables::{Removal, Row, Status, Versions};
 
 /// When the call fails at which the process dies.
@@ -158,7 +160,8 @@ fn whole((before, commands): Script) -> Batch {
 /// What AWS has of a river, without the times and the counts of messages.
 async fn observed(handler: &Handler, river: &str) -> View {
     let river = River::parse(river, &stage()).unwrap();
-    let mut view = handler.reconciler.observe(&river, None).await.unwrap();
+    let Reconciler { hands, blueprint, .. } = &handler.reconciler;
+    let mut view = observe(hands, blueprint, &river, None, Timestamp::UNIX_EPOCH).await.unwrap();
     for queue in [&mut view.queue, &mut view.dead_letter_queue].into_iter().flatten() {
         let varies = |name: &str| name.ends_with("Timestamp") || name.starts_with("Approximate");
         queue.attributes.retain(|name, _| !varies(name));

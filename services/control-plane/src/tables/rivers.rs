@@ -19,6 +19,7 @@ const REMOVAL: &str = "Removal";
 const REMOVED_AT: &str = "RemovedAt";
 const LAST_COMMAND: &str = "LastCommand";
 const ROUTE: &str = "Route";
+const PROBLEM: &str = "Problem";
 /// Of [`VERSION_ROW`]: the version that every shard of the rapids has heard of.
 const NUDGED: &str = "Nudged";
 
@@ -30,6 +31,8 @@ pub(crate) struct Row {
     pub(crate) route: Option<Route>,
     pub(crate) removal: Option<Removal>,
     pub(crate) direct: Option<Direct>,
+    /// Whether something kept it from being what it should be when it was looked at last.
+    pub(crate) hindered: bool,
 }
 
 /// A river that is to go.
@@ -50,7 +53,13 @@ impl Row {
             removal: word(REMOVAL).map(|how| Removal { discard: how == "discard", since }),
             // What cannot be read is written anew.
             direct: word(DIRECT).and_then(|json| Direct::parse(json).ok()),
+            hindered: word(PROBLEM).is_some(),
         }
+    }
+
+    /// Whether nothing is asked, and nothing is known, of the river.
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self { hindered: self.hindered, ..Self::default() }
     }
 
     /// Whether another row asks for the same.
@@ -216,6 +225,11 @@ impl Tables {
         self.apply(update.expression_attribute_values(":problem", text(problem))).await
     }
 
+    /// Notes that nothing keeps it any more.
+    pub(crate) async fn unhindered(&self, river: &River) -> Result<(), Error> {
+        self.apply(self.update_river(river.as_str()).update_expression("REMOVE Problem")).await
+    }
+
     /// Removes the row of a river that is gone, unless somebody wants the river again.
     pub(crate) async fn forget(&self, river: &River) -> Result<(), Error> {
         // Its last command is remembered: an older one that is read again is not to bring it back.
@@ -236,7 +250,8 @@ impl Tables {
         let mut rivers = BTreeSet::new();
         for (table, key) in [(&self.subscriptions, SUBSCRIBER), (&self.rivers, RIVER)] {
             let scan = self.dynamodb.scan().table_name(table).consistent_read(true);
-            let scan = scan.projection_expression("#key, #removal, #direct, #routing, #route");
+            let scan =
+                scan.projection_expression("#key, #removal, #direct, #routing, #route, Problem");
             let scan = scan
                 .expression_attribute_names("#key", key)
                 .expression_attribute_names("#removal", REMOVAL)

@@ -267,7 +267,8 @@ impl Chaos {
         let (queue, dead_letters) = (self.queue(&queue).await, self.queue(&dead_letters).await);
         let (subscription, row) = (self.subscription(river).await, self.row(river).await);
         let direct = row.get("Direct").map(|json| Direct::parse(json).unwrap());
-        expect(!row.contains_key("Problem"), "it has a problem");
+        let problem = row.get("Problem").map(|problem| format!("a problem: {problem}"));
+        expect(problem.is_none(), problem.as_deref().unwrap_or_default());
         if asked.topics.is_empty() {
             expect(subscription.is_none(), "it is subscribed for nothing");
             expect(direct.is_none(), "it is fed for nothing");

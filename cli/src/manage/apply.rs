@@ -1,0 +1,85 @@
+//! `apply`: gives the commands that make a stage what a file says, and waits until they are carried out.
+
+use event::control::Command;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::cost::plural;
+use super::diff::{self, Stage, line};
+use super::file::File;
+use super::state;
+use crate::args::manage::Apply;
+use crate::failure::{Failure, Result};
+use crate::output::Progress;
+use crate::session::Session;
+use crate::verbs::{control, list};
+use crate::watch::rows::experiments;
+
+/// Applies the file.
+pub(super) async fn run(session: &Session, settings: &Apply) -> Result<()> {
+    let file = File::read(&settings.file, &session.names.stage)?;
+    let commands = diff::commands(&look(session).await?, &file, settings.prune);
+    let output = session.output;
+    if settings.dry_run {
+        return Ok(say(session, &commands, &[])?);
+    }
+    // All of them at once: each is waited for afterwards, and the control plane has the time of the first for all.
+    let mut progress = Progress::new();
+    for (nth, command) in commands.iter().enumerate() {
+        progress.show(&format!("{nth} of {} commands given", commands.len()));
+        control::put(session, command).await?;
+    }
+    let mut outcomes = Vec::new();
+    if let Some(limit) = settings.patience.limit() {
+        let give_up = Instant::now() + limit;
+        for (nth, command) in commands.iter().enumerate() {
+            progress.show(&format!("{nth} of {} commands carried out", commands.len()));
+            let left = give_up.saturating_duration_since(Instant::now());
+            let waited = control::wait(session, command, left).await;
+            outcomes.push(waited.err().map(|error| chassis::explain(error.as_ref())));
+        }
+    }
+    drop(progress);
+    say(session, &commands, &outcomes)?;
+    let failed = outcomes.iter().flatten().count();
+    if failed > 0 {
+        let of = plural(commands.len(), "command");
+        let said = format!(
+            "{failed} of {of} could not be carried out, see above: `rapids apply` can be given again"
+        );
+        return Err(Failure::Failed(anyhow::anyhow!(said)));
+    }
+    if !output.json && commands.is_empty() {
+        output.note("the stage is what the file says");
+    }
+    Ok(())
+}
+
+/// What the stage is.
+pub(super) async fn look(session: &Session) -> anyhow::Result<Stage> {
+    Ok(Stage {
+        rivers: state::wanted(session).await?,
+        topics: list::topics(session).await?.into_iter().collect(),
+        experiments: experiments(session).await?,
+    })
+}
+
+fn say(session: &Session, commands: &[Command], outcomes: &[Option<String>]) -> anyhow::Result<()> {
+    let output = session.output;
+    let outcome = |nth: usize| outcomes.get(nth).and_then(Option::as_ref);
+    if output.json {
+        let said = commands.iter().enumerate().map(|(nth, command)| {
+            let mut said = json!(command);
+            said["failed"] = json!(outcome(nth));
+            said
+        });
+        return output.print(&json!({ "commands": said.collect::<Vec<Value>>() }));
+    }
+    for (nth, command) in commands.iter().enumerate() {
+        output.say(&line(command))?;
+        if let Some(failed) = outcome(nth) {
+            output.say(&format!("  failed: {failed}"))?;
+        }
+    }
+    Ok(())
+}
