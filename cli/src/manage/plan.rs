@@ -97,7 +97,7 @@ fn wish(spec: &RiverSpec) -> Wish {
 /// A river of which there is something to tell.
 fn tell(preview: &Preview) -> Vec<String> {
     let Preview { river, route, reason, steps, findings, refused, .. } = preview;
-    let way = route.map_or_else(|| reason.clone(), |route| format!("by {route}, {reason}"));
+    let way = route.map_or_else(|| reason.clone(), |route| format!("{route}, {reason}"));
     let mut lines = vec![match refused {
         Some(refused) => format!("{river}: refused: {refused}"),
         None => format!("{river}: {way}"),
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_river_is_told_with_its_way_and_its_steps() {
         let told = tell(&preview(&["create queue r1-dev"], None));
-        assert_eq!(told, ["r1: by sns, as commanded", "  create queue r1-dev"]);
+        assert_eq!(told, ["r1: sns, as commanded", "  create queue r1-dev"]);
         assert_eq!(tell(&preview(&[], Some("too many"))), ["r1: refused: too many"]);
     }
 

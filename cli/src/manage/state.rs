@@ -113,7 +113,9 @@ impl River {
             !self.topics.iter().any(|topic| topic.reason.as_ref() == Some(*problem))
         });
         problems.extend(hindered.map(|problem| format!("river {name}: {problem}")));
-        problems.extend(self.row.findings.iter().map(|finding| format!("river {name}: {finding}")));
+        // Of a river that is to go they say how far that is.
+        let findings = self.row.findings.iter().filter(|_| self.row.removal.is_none());
+        problems.extend(findings.map(|finding| format!("river {name}: {finding}")));
         problems
     }
 }

@@ -4,6 +4,7 @@
 
 mod demo;
 mod failures;
+mod manage;
 mod scripts;
 mod support;
 mod up;

@@ -161,7 +161,8 @@ fn whole((before, commands): Script) -> Batch {
 async fn observed(handler: &Handler, river: &str) -> View {
     let river = River::parse(river, &stage()).unwrap();
     let Reconciler { hands, blueprint, .. } = &handler.reconciler;
-    let mut view = observe(hands, blueprint, &river, None, Timestamp::UNIX_EPOCH).await.unwrap();
+    let mut view =
+        observe(hands, blueprint, &river, None, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     for queue in [&mut view.queue, &mut view.dead_letter_queue].into_iter().flatten() {
         let varies = |name: &str| name.ends_with("Timestamp") || name.starts_with("Approximate");
         queue.attributes.retain(|name, _| !varies(name));

@@ -1,5 +1,6 @@
 //! The row of `Rivers-{stage}` in which the control plane says how it is set, so that others can tell what it will do.
 
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use event::route::RIVER;
 
 use super::{Tables, text};
@@ -38,9 +39,17 @@ impl Tables {
     /// What the control plane that started last said; none where none ever did.
     pub(crate) async fn published(&self) -> Result<Option<Published>, Error> {
         let get = self.dynamodb.get_item().table_name(&self.rivers).consistent_read(true);
-        let found = get.key(RIVER, text(ROW)).send().await;
-        let found =
-            found.map_err(|error| Error::of_call("DynamoDB GetItem", &self.rivers, error))?;
+        let found = match get.key(RIVER, text(ROW)).send().await {
+            Ok(found) => found,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(GetItemError::is_resource_not_found_exception) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::of_call("DynamoDB GetItem", &self.rivers, error)),
+        };
         let word = |name: &str| found.item.as_ref()?.get(name)?.as_s().ok().cloned();
         let (settings, topic_arn) = (word(SETTINGS), word(TOPIC_ARN));
         Ok(settings.zip(topic_arn).map(|(settings, topic_arn)| Published { settings, topic_arn }))

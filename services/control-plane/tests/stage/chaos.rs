@@ -365,8 +365,11 @@ async fn run(seed: u64) -> (Vec<String>, String) {
     sleep(TWO_ROUNDS).await;
     let before = chaos.changes();
     sleep(TWO_ROUNDS).await;
-    if complaints.is_empty() && chaos.changes() != before {
-        complaints.push("it is changed again and again".to_owned());
+    if complaints.is_empty() {
+        complaints = chaos.complaints().await;
+        if chaos.changes() != before {
+            complaints.push("it is changed again and again".to_owned());
+        }
     }
     (complaints, chaos.history)
 }

@@ -1,0 +1,89 @@
+//! The commands about the desired state: `scripts/NAME.sh` is what somebody types, `scripts/NAME.screen` what is on the
+//! screen afterwards.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::{Up, rapids_at, run};
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(name)
+}
+
+/// Runs each line of a script as a command of its own, in the folder of the scripts, and compares.
+fn play(name: &str, endpoint: &str) {
+    let script = fs::read_to_string(file(&format!("{name}.sh"))).unwrap();
+    let mut screen = String::new();
+    for line in script.lines() {
+        writeln!(screen, "$ {line}").unwrap();
+        let words = line.strip_prefix("rapids ").unwrap().split_whitespace();
+        let mut command = rapids_at(endpoint);
+        command.args(words).current_dir(file(""));
+        let (out, err, code) = run(&mut command);
+        screen += &out;
+        screen += &err;
+        if code != 0 {
+            writeln!(screen, "[{code}]").unwrap();
+        }
+    }
+    let seen = without_times(&screen);
+    let expected = fs::read_to_string(file(&format!("{name}.screen"))).unwrap();
+    assert!(seen == expected, "{name}.screen differs from what was seen:\n{seen}");
+}
+
+/// Nobody knows how many seconds a machine takes.
+fn without_times(screen: &str) -> String {
+    let line = |line: &str| match line.strip_suffix(" s ago") {
+        Some(before) => {
+            before.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned() + "… s ago"
+        }
+        None => line.to_owned(),
+    };
+    screen.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[test]
+fn a_stage_is_planned_applied_looked_at_and_pruned() {
+    let (_up, endpoint) = Up::with("control-plane");
+    play("manage", &endpoint);
+}
+
+#[test]
+fn a_stage_nobody_made_is_told_to_be_made() {
+    let (_up, endpoint) = Up::with("none");
+    play("nobody", &endpoint);
+}
+
+#[test]
+fn what_machines_are_told_holds_the_same() {
+    let (_up, endpoint) = Up::with("control-plane");
+    let ask = |line: &str| {
+        let mut command = rapids_at(&endpoint);
+        command.args(line.split_whitespace()).current_dir(file(""));
+        let (out, err, code) = run(&mut command);
+        assert_eq!(code, 0, "{line}: {err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let planned = ask("plan -f stage.yaml --json");
+    let applied = ask("apply -f stage.yaml --json");
+    assert_eq!(planned["commands"][0]["command"], "advertise");
+    assert_eq!(applied["commands"].as_array().unwrap().len(), 7);
+    assert!(applied["commands"].as_array().unwrap().iter().all(|it| it["failed"].is_null()));
+    assert_eq!(planned["rivers"][0]["steps"][0]["action"], "createQueue");
+    assert_eq!(planned["dollarsPerMillionEvents"]["publish"]["single"], 0.5);
+
+    let rivers = ask("rivers --json");
+    let river = |name: &str| {
+        let mut rivers = rivers["rivers"].as_array().unwrap().iter();
+        rivers.find(|river| river["river"] == name).unwrap().clone()
+    };
+    assert_eq!(river("audit")["route"], "direct");
+    assert_eq!(river("offer-engine")["topics"][1]["topic"], "ViewPage");
+    assert_eq!(ask("rivers show audit --json")["state"], "active");
+    let status = ask("status --json");
+    assert_eq!(status["rivers"]["active"], 3);
+    assert_eq!(status["problems"], Value::Array(Vec::new()));
+}
