@@ -334,6 +334,14 @@ impl Process {
         metrics.filter(labelled).map(value).sum()
     }
 
+    /// The value of its gauge of this name, which has no labels; nothing if there is none.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        let families = self.kit.registry().gather();
+        let family = families.iter().find(|family| family.name() == name)?;
+        family.get_metric().first().map(|metric| metric.get_gauge().get_value())
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.lifeline.is_dead()
     }

@@ -6,3 +6,4 @@ mod chaos;
 mod commands;
 mod common;
 mod drift;
+mod replicas;
