@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -114,6 +115,13 @@ impl LocalAws {
     #[must_use]
     pub fn sns_undeliverable(&self) -> u64 {
         self.0.sns.undeliverable()
+    }
+
+    /// How long a new subscription, or a change of one, takes from now on until SNS delivers by it: at once unless told.
+    /// AWS may take 15 minutes
+    /// (<https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html>).
+    pub fn set_filter_lag(&self, lag: Duration) {
+        self.0.sns.set_filter_lag(lag);
     }
 
     pub(crate) async fn answer(&self, request: http::Request<Bytes>) -> Answer {

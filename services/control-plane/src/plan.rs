@@ -101,7 +101,8 @@ pub(crate) fn plan(blueprint: &Blueprint, river: &River, view: &View) -> Result<
     let dead_letters = queue::wanted_dead_letter(blueprint, river);
     plan.stand_up(river.dead_letter_queue(), dead_letters, view.dead_letter_queue.as_ref());
     plan.stand_up(river.queue(), queue::wanted(blueprint, river), view.queue.as_ref());
-    plan.feed_directly(view, blueprint);
+    let refiltered = is_refiltered(blueprint, river, &topics, view);
+    plan.feed_directly(view, blueprint, refiltered);
     match (route, &view.subscription) {
         (Route::Sns, found) => plan.subscribe(blueprint, river, &topics, found.as_ref(), view),
         (Route::Direct, Some(found)) => {
@@ -112,6 +113,13 @@ pub(crate) fn plan(blueprint: &Blueprint, river: &River, view: &View) -> Result<
     let pending = view.topics.iter().filter(|(_, status)| **status == Status::Pending);
     plan.actions.extend(pending.map(|(topic, _)| Action::Activate { topic: topic.clone() }));
     Ok(plan)
+}
+
+/// Whether the filter that SNS has is another than the one that it is to have.
+fn is_refiltered(blueprint: &Blueprint, river: &River, topics: &Topics, view: &View) -> bool {
+    let Some(found) = &view.subscription else { return true };
+    let wanted = subscription::wanted(blueprint, river, topics).remove(FILTER_POLICY);
+    wanted.is_some_and(|wanted| !queue::has(&found.attributes, FILTER_POLICY, &wanted))
 }
 
 impl Plan {
@@ -145,8 +153,8 @@ impl Plan {
         }
     }
 
-    fn feed_directly(&mut self, view: &View, blueprint: &Blueprint) {
-        let lines = lines::wanted(view, self.route, blueprint.bridge);
+    fn feed_directly(&mut self, view: &View, blueprint: &Blueprint, refiltered: bool) {
+        let lines = lines::wanted(view, self.route, blueprint.bridge, refiltered);
         let found = view.row.direct.as_ref();
         let url = view.queue.as_ref().map(|queue| queue.url.as_str());
         let is_routed = match found {

@@ -18,7 +18,8 @@ impl Sns {
     /// Delivers to every subscription whose filter lets the message pass.
     pub(super) fn deliver(&self, topic: &str, message: &Message) {
         let state = self.state();
-        for subscription in state.of_topic(topic).filter(|known| known.wants(message)) {
+        let now_ms = self.0.clock.now_ms();
+        for subscription in state.of_topic(topic).filter(|known| known.wants(message, now_ms)) {
             if !self.deliver_to(subscription, message) {
                 self.0.undeliverable.fetch_add(1, Ordering::Relaxed);
             }
@@ -56,8 +57,9 @@ impl Sns {
 }
 
 impl Subscription {
-    fn wants(&self, message: &Message) -> bool {
-        match &self.filter {
+    fn wants(&self, message: &Message, now_ms: u64) -> bool {
+        let Some(filter) = self.filter_at(now_ms) else { return false };
+        match filter {
             None => true,
             Some((Scope::Attributes, policy)) => policy.matches_attributes(&message.filterable()),
             Some((Scope::Body, policy)) => {

@@ -14,6 +14,7 @@ mod xml;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::Clock;
 use crate::service::Service;
@@ -32,6 +33,7 @@ struct Inner {
     region: String,
     account: String,
     undeliverable: AtomicU64,
+    filter_lag_ms: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -43,8 +45,14 @@ impl Sns {
             region: region.to_owned(),
             account: account.to_owned(),
             undeliverable: AtomicU64::new(0),
+            filter_lag_ms: AtomicU64::new(0),
             state: Mutex::default(),
         }))
+    }
+
+    pub(crate) fn set_filter_lag(&self, lag: Duration) {
+        let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+        self.0.filter_lag_ms.store(lag_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn undeliverable(&self) -> u64 {

@@ -27,7 +27,20 @@ pub(super) struct Subscription {
     /// As they were set.
     pub(super) attributes: BTreeMap<String, String>,
     /// Read from the attributes.
-    pub(super) filter: Option<(Scope, FilterPolicy)>,
+    pub(super) filter: Filter,
+    /// What counts in its place until a change has found its way.
+    pub(super) past: Option<Past>,
+}
+
+/// A filter policy, if there is one.
+pub(super) type Filter = Option<(Scope, FilterPolicy)>;
+
+/// What a subscription was before its last change.
+#[derive(Clone)]
+pub(super) struct Past {
+    pub(super) until_ms: u64,
+    /// Nothing is delivered to one that was not there.
+    pub(super) filter: Option<Filter>,
 }
 
 impl State {
@@ -37,6 +50,14 @@ impl State {
 }
 
 impl Subscription {
+    /// The filter that counts at a time; none while nothing is delivered.
+    pub(super) fn filter_at(&self, now_ms: u64) -> Option<&Filter> {
+        match &self.past {
+            Some(past) if now_ms < past.until_ms => past.filter.as_ref(),
+            _ => Some(&self.filter),
+        }
+    }
+
     /// An attribute as it counts: one that was not set has its default.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         let default = || (name == "RawMessageDelivery").then_some("false");

@@ -1,11 +1,12 @@
 //! Operations on subscriptions.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use event::filter::{FilterPolicy, Scope};
 
 use super::request::Request;
-use super::state::{State, Subscription};
+use super::state::{Filter, Past, State, Subscription};
 use super::{Sns, invalid, not_found, xml};
 use crate::wire::{AwsError, request_id};
 
@@ -53,6 +54,7 @@ impl Sns {
             endpoint: endpoint.to_owned(),
             attributes,
             filter,
+            past: self.past(None),
         };
         state.subscriptions.insert(arn.clone(), subscription);
         Ok(xml::element("SubscriptionArn", &arn))
@@ -144,11 +146,18 @@ impl Sns {
         }
         check(&changed.attributes)?;
         changed.filter = filter(&changed.attributes)?;
+        changed.past = self.past(known.filter_at(self.0.clock.now_ms()).cloned());
         if changed.filter.is_some() && known.filter.is_none() {
             within_policy_limit(&state, &changed.topic, true)?;
         }
         state.subscriptions.insert(arn.to_owned(), changed);
         Ok(String::new())
+    }
+
+    /// What counts until a change that is made now has found its way.
+    fn past(&self, filter: Option<Filter>) -> Option<Past> {
+        let lag_ms = self.0.filter_lag_ms.load(Ordering::Relaxed);
+        (lag_ms > 0).then(|| Past { until_ms: self.0.clock.now_ms() + lag_ms, filter })
     }
 }
 
@@ -170,9 +179,7 @@ fn check(attributes: &BTreeMap<String, String>) -> Result<(), AwsError> {
     }
 }
 
-fn filter(
-    attributes: &BTreeMap<String, String>,
-) -> Result<Option<(Scope, FilterPolicy)>, AwsError> {
+fn filter(attributes: &BTreeMap<String, String>) -> Result<Filter, AwsError> {
     let scope = match attributes.get("FilterPolicyScope").map(String::as_str) {
         None | Some("MessageAttributes") => Scope::Attributes,
         Some("MessageBody") => Scope::Body,

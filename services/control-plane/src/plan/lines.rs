@@ -12,12 +12,13 @@ use crate::policy;
 use crate::subscription::FILTER_POLICY;
 use crate::tables::Status;
 
-/// The lines of `view`, in the order of their topics.
-pub(super) fn wanted(view: &View, route: Route, bridge: Duration) -> Vec<Line> {
+/// The lines of `view`, in the order of their topics. `refiltered` says that the filter of its subscription is about to
+/// become another.
+pub(super) fn wanted(view: &View, route: Route, bridge: Duration, refiltered: bool) -> Vec<Line> {
     let topics = view.wanted_topics();
     let end = |topic: &Topic| match route {
         Route::Direct => Some(None),
-        Route::Sns => bridge_until(view, topic, bridge).map(Some),
+        Route::Sns => bridge_until(view, topic, bridge, refiltered).map(Some),
     };
     let line = |topic: &Topic| {
         let rules = view.rules.get(topic).cloned().unwrap_or_default();
@@ -27,7 +28,12 @@ pub(super) fn wanted(view: &View, route: Route, bridge: Duration) -> Vec<Line> {
 }
 
 /// The end of a topic's bridge; none if there is none.
-fn bridge_until(view: &View, topic: &Topic, bridge: Duration) -> Option<Timestamp> {
+fn bridge_until(
+    view: &View,
+    topic: &Topic,
+    bridge: Duration,
+    refiltered: bool,
+) -> Option<Timestamp> {
     if bridge.is_zero() {
         return None;
     }
@@ -41,11 +47,13 @@ fn bridge_until(view: &View, topic: &Topic, bridge: Duration) -> Option<Timestam
         Some(Line { until: Some(until), .. }) => Some(*until).filter(|until| *until > view.now),
         None => None,
     };
-    if !is_new_to_sns(view, topic) {
+    // SNS may not have heard of the filter before when it is told of the next: what waits for one waits for both.
+    let begins = is_new_to_sns(view, topic) || (refiltered && existing.is_some());
+    if !begins {
         return existing;
     }
-    // A bridge that has just begun is not begun again at each look.
-    let begun = existing.filter(|until| whole.duration_since(*until) < bridge / 4);
+    // A bridge that has just begun is not begun again at each look; it is longer than SNS takes by that much.
+    let begun = existing.filter(|until| whole.duration_since(*until) <= bridge / 16);
     begun.or(Some(whole))
 }
 

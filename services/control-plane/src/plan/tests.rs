@@ -185,20 +185,35 @@ fn a_new_topic_is_written_by_the_reader_until_sns_surely_delivers_it() {
     let mut view = after(view, &begun.actions);
     assert_eq!(lines(&view), [("a", Some(960))]);
 
-    // Another topic has a bridge of its own, and that of the first stays what it is.
+    // Another topic changes the filter before SNS surely knew the first: both have a bridge until it does.
     view.now = at(600);
     view.topics.extend(topics(&[("b", Status::Pending)]));
     let more = bridged(&view);
     assert_eq!(kinds(&more.actions), ["route", "nudge", "set subscription", "activate"]);
     let mut view = after(view, &more.actions);
-    assert_eq!(lines(&view), [("a", Some(960)), ("b", Some(1_560))]);
+    assert_eq!(lines(&view), [("a", Some(1_560)), ("b", Some(1_560))]);
     view.now = at(1_559);
-    let mut view = after(view.clone(), &bridged(&view).actions);
-    assert_eq!(lines(&view), [("b", Some(1_560))]);
+    assert_eq!(bridged(&view).actions, []);
     view.now = at(1_560);
     let over = bridged(&view);
     assert_eq!(kinds(&over.actions), ["route"]);
     assert_eq!(lines(&after(view, &over.actions)), []);
+}
+
+#[test]
+fn less_in_the_filter_keeps_a_bridge_open_and_none_that_is_closed_is_opened() {
+    let wanted = topics(&[("a", Status::Pending), ("b", Status::Active)]);
+    let view = View { topics: topics(&[("b", Status::Active)]), ..View::default() };
+    let view = after(view.clone(), &planned(&view));
+    let view = View { topics: wanted, ..view };
+    let mut view = after(view.clone(), &bridged(&view).actions);
+    assert_eq!(lines(&view), [("a", Some(960))]);
+    view.now = at(300);
+    view.topics.remove(&Topic::parse("b").unwrap());
+    assert_eq!(lines(&after(view.clone(), &bridged(&view).actions)), [("a", Some(1_260))]);
+    view.now = at(960);
+    view.row.direct = None;
+    assert_eq!(kinds(&bridged(&view).actions), ["set subscription"]);
 }
 
 #[test]
