@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use event::experiment::InvalidExperiment;
 use event::names::InvalidName;
 
+use crate::output::NobodyReads;
+
 /// Exit code of a refused command line (`EX_USAGE` of sysexits.h), the same as the daemons'.
 pub(crate) const USAGE_ERROR: u8 = 64;
 
@@ -36,6 +38,8 @@ impl Failure {
     pub(crate) fn tell(&self) -> ExitCode {
         match self {
             Self::Script => ExitCode::FAILURE,
+            // No failure: it was not to go on.
+            Self::Failed(error) if error.is::<NobodyReads>() => ExitCode::SUCCESS,
             Self::Failed(_) => {
                 eprintln!("error: {}", self.line());
                 ExitCode::FAILURE

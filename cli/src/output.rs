@@ -11,6 +11,11 @@ const LINE_MAX: usize = 100;
 /// Characters of an id that people are shown.
 const SHORT: usize = 8;
 
+/// Who reads the output has seen enough, as `head` does.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub(crate) struct NobodyReads;
+
 /// Where and how a command answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -40,7 +45,11 @@ impl Output {
     /// As [`Output::print`].
     pub(crate) fn say(self, text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write the output")
+        let written = writeln!(out, "{text}").and_then(|()| out.flush());
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+            written => written.context("cannot write the output"),
+        }
     }
 
     /// Tells a person something that no script should have to skip.

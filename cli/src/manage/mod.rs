@@ -6,7 +6,7 @@ mod diff;
 mod file;
 mod plan;
 mod rivers;
-mod state;
+pub(crate) mod state;
 mod status;
 
 use event::control::Command;

@@ -183,6 +183,17 @@ async fn count_in(session: &Session, queue: &str) -> anyhow::Result<Option<Count
     }
 }
 
+/// What the control plane says of one river; nothing where it says nothing.
+pub(crate) async fn row(session: &Session, river: &Name) -> anyhow::Result<Row> {
+    let table = session.names.stage.rivers_table();
+    let get = session.aws.dynamodb.get_item().table_name(&table).consistent_read(true);
+    match get.key(RIVER, AttributeValue::S(river.as_str().to_owned())).send().await {
+        Ok(found) => Ok(found.item.as_ref().map(Row::of).unwrap_or_default()),
+        Err(error) if is_missing(&error) => Ok(Row::default()),
+        Err(error) => Err(Resource::Table(&table).refused(error)),
+    }
+}
+
 async fn rows(session: &Session) -> anyhow::Result<Vec<(String, Row)>> {
     let table = session.names.stage.rivers_table();
     let scan = session.aws.dynamodb.scan().table_name(&table).consistent_read(true);

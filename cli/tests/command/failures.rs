@@ -74,7 +74,8 @@ fn a_message_that_could_not_be_printed_stays_in_the_river() {
     drop(reader);
     let mut read = rapids_at(&endpoint);
     read.args(["readfrom", "r1", "--wait", "20"]).stdout(closed).stderr(Stdio::null());
-    assert_eq!(read.status().unwrap().code(), Some(1));
+    // Who has seen enough is no failure.
+    assert_eq!(read.status().unwrap().code(), Some(0));
 
     let (stdout, stderr, code) = run(rapids_at(&endpoint).args(["readfrom", "r1"]));
     assert!(stdout.contains("TheSource"), "{stdout}{stderr}");

@@ -5,6 +5,8 @@
 mod demo;
 mod failures;
 mod manage;
+mod screen;
 mod scripts;
 mod support;
 mod up;
+mod watch;

@@ -1,49 +1,9 @@
-//! The commands about the desired state: `scripts/NAME.sh` is what somebody types, `scripts/NAME.screen` what is on the
-//! screen afterwards.
-
-use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
+//! The commands about the desired state.
 
 use serde_json::Value;
 
+use crate::screen::{folder, play};
 use crate::support::{Up, rapids_at, run};
-
-fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(name)
-}
-
-/// Runs each line of a script as a command of its own, in the folder of the scripts, and compares.
-fn play(name: &str, endpoint: &str) {
-    let script = fs::read_to_string(file(&format!("{name}.sh"))).unwrap();
-    let mut screen = String::new();
-    for line in script.lines() {
-        writeln!(screen, "$ {line}").unwrap();
-        let words = line.strip_prefix("rapids ").unwrap().split_whitespace();
-        let mut command = rapids_at(endpoint);
-        command.args(words).current_dir(file(""));
-        let (out, err, code) = run(&mut command);
-        screen += &out;
-        screen += &err;
-        if code != 0 {
-            writeln!(screen, "[{code}]").unwrap();
-        }
-    }
-    let seen = without_times(&screen);
-    let expected = fs::read_to_string(file(&format!("{name}.screen"))).unwrap();
-    assert!(seen == expected, "{name}.screen differs from what was seen:\n{seen}");
-}
-
-/// Nobody knows how many seconds a machine takes.
-fn without_times(screen: &str) -> String {
-    let line = |line: &str| match line.strip_suffix(" s ago") {
-        Some(before) => {
-            before.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned() + "… s ago"
-        }
-        None => line.to_owned(),
-    };
-    screen.lines().map(|text| line(text) + "\n").collect()
-}
 
 #[test]
 fn a_stage_is_planned_applied_looked_at_and_pruned() {
@@ -62,7 +22,7 @@ fn what_machines_are_told_holds_the_same() {
     let (_up, endpoint) = Up::with("control-plane");
     let ask = |line: &str| {
         let mut command = rapids_at(&endpoint);
-        command.args(line.split_whitespace()).current_dir(file(""));
+        command.args(line.split_whitespace()).current_dir(folder());
         let (out, err, code) = run(&mut command);
         assert_eq!(code, 0, "{line}: {err}");
         serde_json::from_str::<Value>(&out).unwrap()

@@ -4,7 +4,9 @@ use anyhow::Context as _;
 use aws_sdk_sns::Client;
 use event::Experiment;
 use event::names::River;
+use jiff::Timestamp;
 
+use crate::manage::state::{self, Row};
 use crate::session::Session;
 use crate::watch::queue::Queue;
 use crate::watch::rows::{self, Subscription};
@@ -22,6 +24,10 @@ pub(super) struct Facts {
     pub(super) has_queue: bool,
     /// What SNS has of it.
     pub(super) filter: Option<Filter>,
+    /// What the control plane says of it: how it is fed.
+    pub(super) row: Row,
+    /// When it was asked.
+    pub(super) now: Timestamp,
 }
 
 /// The subscription of the river's queue, as SNS has it.
@@ -42,13 +48,15 @@ impl Facts {
     ) -> anyhow::Result<Self> {
         let rows = rows::of_river(session, river).await?;
         let experiments = rows::experiments(session).await?;
+        let row = state::row(session, river).await?;
+        let now = session.now()?;
         let Some(queue) = Queue::find(session, &river.queue()).await? else {
-            return Ok(Self { json, rows, experiments, ..Self::default() });
+            return Ok(Self { json, rows, experiments, row, now, ..Self::default() });
         };
         let arn = queue.arn(session).await?;
         let filter =
             filter(&session.aws.sns, &topic(&arn, &session.names.stage.rapids())?, &arn).await?;
-        Ok(Self { json, rows, experiments, has_queue: true, filter })
+        Ok(Self { json, rows, experiments, has_queue: true, filter, row, now })
     }
 }
 

@@ -4,6 +4,7 @@ use event::Event;
 use event::filter::Scope;
 use event::names::{River, Stage};
 use event::packet::{Packet, Rule, Verdict};
+use event::route::Line;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -149,6 +150,10 @@ impl Reasoning<'_> {
     fn size(&mut self, publication: &Publication) {
         let size = publication.size();
         let fits = size <= BYTES_MAX;
+        if !fits && self.line(publication).is_some() {
+            self.step("size", State::Odd, format!("{size} bytes: too large for SNS, not for SQS"));
+            return;
+        }
         self.step(
             "size",
             State::fine_if(fits),
@@ -172,13 +177,46 @@ impl Reasoning<'_> {
         self.step("queue", State::fine_if(has_queue), says);
         let of_arms = rules_of_arms(&self.facts.experiments, self.river.as_str());
         let wanted = covering.iter().any(|row| publication.passes_row(row, &of_arms));
+        let directly = self.directly(publication);
         let passes = self.facts.filter.as_ref().is_some_and(|filter| passes(publication, filter));
-        self.filter(passes, wanted);
-        if has_queue && passes {
+        if !self.is_direct() || self.facts.filter.is_some() {
+            self.filter(passes, wanted);
+        }
+        if has_queue && (passes || directly) {
             return;
         }
         let (because, remedy) = self.cause(&covering, &kind, wanted);
         self.hindered(because, remedy);
+    }
+
+    /// The line by which the rapids-reader writes it to the queue itself.
+    fn line(&self, publication: &Publication) -> Option<&Line> {
+        let lines = self.facts.row.direct.iter().flat_map(|direct| &direct.packets);
+        let mut open = lines.filter(|line| line.is_open(self.facts.now));
+        open.find(|line| line.packet().check(&publication.event) != Verdict::NotMine)
+    }
+
+    /// Whether the river is fed by the rapids-reader for good.
+    fn is_direct(&self) -> bool {
+        self.facts.row.route.as_deref() == Some("direct")
+    }
+
+    /// What the rapids-reader does, where it does something for this river.
+    fn directly(&mut self, publication: &Publication) -> bool {
+        let says = match self.line(publication) {
+            Some(Line { topic, until: Some(until), .. }) => Some(format!(
+                "the rapids-reader writes {topic} until {until:.0}, while SNS learns the filter"
+            )),
+            Some(line) => Some(format!("the rapids-reader writes {}", line.topic)),
+            None => None,
+        };
+        let found = says.is_some();
+        if let Some(says) = says {
+            self.step("direct", State::Fine, says);
+        } else if self.is_direct() {
+            self.step("direct", State::Broken, "the rapids-reader does not write it to the queue");
+        }
+        found
     }
 
     fn topics(&mut self, covering: &[&Subscription], kind: &str) {
@@ -239,6 +277,13 @@ impl Reasoning<'_> {
                     .to_owned(),
             );
         }
+        if self.facts.has_queue && self.is_direct() {
+            return (
+                "the rapids-reader does not write it: preconditions of its service do not hold, or its routes lag"
+                    .to_owned(),
+                format!("see the step `rules`, and `rapids rivers show {river}`"),
+            );
+        }
         if !self.facts.has_queue || self.facts.filter.is_none() {
             let (topic, what) = (
                 &covering[0].topic,
@@ -247,7 +292,7 @@ impl Reasoning<'_> {
             return (
                 format!("the river's {what} is gone, though its row says that it is active"),
                 format!(
-                    "have it made again: `rapids unsubscribe {river} {topic}`, then `rapids subscribe {river} {topic}`"
+                    "see that the control plane of the stage runs: it makes it again within a minute, {topic} and all"
                 ),
             );
         }

@@ -1,7 +1,9 @@
+use event::route::Direct;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::manage::state::Row;
 
 fn stage() -> Stage {
     Stage::parse("dev").unwrap()
@@ -20,7 +22,7 @@ fn row(packet: &Packet, status: &str, reason: Option<&str>) -> Subscription {
 fn facts(rows: Vec<Subscription>, policy: Option<&str>) -> Facts {
     let event = Event::root("ViewPage", "web", json!({"name": "Sally"}), Timestamp::UNIX_EPOCH);
     let filter = policy.map(|policy| Filter { policy: Some(policy.to_owned()), of_body: false });
-    Facts { json: event.to_json().into(), rows, experiments: Vec::new(), has_queue: true, filter }
+    Facts { json: event.to_json().into(), rows, has_queue: true, filter, ..Facts::default() }
 }
 
 fn explained(facts: &Facts) -> Explanation {
@@ -68,8 +70,8 @@ fn each_hindrance_is_told_with_its_remedy() {
         (facts(vec![row(&page, "pending", None)], OTHER), "pending", "control plane"),
         (facts(vec![row(&page, "degraded", Some("150 topics"))], OTHER), "150 topics", "subscribe"),
         (facts(active(), OTHER), "lags behind", "15 minutes"),
-        (facts(active(), None), "SNS subscription is gone", "unsubscribe"),
-        (gone, "queue is gone", "unsubscribe"),
+        (facts(active(), None), "SNS subscription is gone", "control plane"),
+        (gone, "queue is gone", "control plane"),
     ];
     for (facts, because, remedy) in cases {
         let verdict = verdict(&facts);
@@ -98,4 +100,42 @@ fn rules_that_do_not_hold_are_told_with_place_and_finding() {
     let explained = explained(&facts(vec![row(&app, "active", None)], OPEN));
     let rules = explained.steps.last().unwrap();
     assert_eq!(rules.more, [r#"/eventDomain: demand_value "app", found "web""#]);
+}
+
+fn fed(route: &str, packet: &Packet, until: Option<i64>) -> Row {
+    let until = until.map(|second| Timestamp::from_second(second).unwrap());
+    let line = Line { topic: packet.topic().into(), rules: packet.rules().to_vec(), until };
+    let direct = Direct { queue_url: String::new(), packets: vec![line] };
+    Row { route: Some(route.into()), direct: Some(direct), ..Row::default() }
+}
+
+#[test]
+fn what_the_reader_writes_itself_is_delivered_without_sns() {
+    let mut facts = facts(vec![row(&Packet::of("View*"), "active", None)], None);
+    facts.row = fed("direct", &Packet::of("View*"), None);
+    let explained = explained(&facts);
+    assert_eq!(explained.verdict(), "delivered");
+    assert!(explained.steps.iter().all(|step| step.state == State::Fine && step.step != "filter"));
+    let strict = Packet::of("View*").demand_value("/eventDomain", "app");
+    facts.row = fed("direct", &strict, None);
+    assert!(verdict(&facts).contains("the rapids-reader does not write it"));
+}
+
+#[test]
+fn a_bridge_delivers_until_it_closes() {
+    let mut facts = facts(vec![row(&Packet::of("ViewPage"), "active", None)], OTHER);
+    facts.row = fed("sns", &Packet::of("ViewPage"), Some(60));
+    facts.now = Timestamp::from_second(59).unwrap();
+    assert_eq!(verdict(&facts), "delivered");
+    facts.now = Timestamp::from_second(60).unwrap();
+    assert!(verdict(&facts).contains("lags behind"), "{}", verdict(&facts));
+}
+
+#[test]
+fn what_is_too_large_for_sns_is_not_for_the_reader() {
+    let mut facts = facts(vec![row(&Packet::of("ViewPage"), "active", None)], OPEN);
+    let large = json!({"name": "x".repeat(BYTES_MAX)});
+    facts.json = Event::root("ViewPage", "web", large, Timestamp::UNIX_EPOCH).to_json().into();
+    facts.row = fed("direct", &Packet::of("ViewPage"), None);
+    assert_eq!(verdict(&facts), "delivered");
 }
