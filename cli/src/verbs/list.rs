@@ -98,6 +98,41 @@ fn hindrance(row: &HashMap<String, AttributeValue>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Options;
+    use crate::output::Output;
+    use crate::session::Names;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_more_than_a_page_of_dynamodb_is_listed_to_the_end() {
+        let aws = local_aws::LocalAws::new();
+        let names = Names::of(&Options::default()).unwrap();
+        let output = Output { json: true, terminal: false };
+        let session = Session::embedded(names, &aws.sdk_config(), output);
+        let stage = &session.names.stage;
+        control_plane::ensure_tables(session.aws.dynamodb.clone(), stage).await.unwrap();
+        let text = |value: String| AttributeValue::S(value);
+        // A page has at most a megabyte.
+        for n in 0..40 {
+            for (table, key) in
+                [(stage.topics_table(), "Topic"), (stage.subscriptions_table(), "Subscriber")]
+            {
+                let put = session.aws.dynamodb.put_item().table_name(table);
+                let put = put.item("Topic", text(format!("T{n:02}"))).item(
+                    key,
+                    text(match key {
+                        "Topic" => format!("T{n:02}"),
+                        _ => "r1".to_owned(),
+                    }),
+                );
+                put.item("Note", text("x".repeat(60_000))).send().await.unwrap();
+            }
+        }
+        assert_eq!(topics(&session).await.unwrap().len(), 40);
+        let river = River::parse("r1", stage).unwrap();
+        assert_eq!(subscriptions(&session, &river).await.unwrap().len(), 40);
+        let page = session.aws.dynamodb.scan().table_name(stage.topics_table()).send().await;
+        assert!(page.unwrap().count < 40, "a page of the emulator holds all of it");
+    }
 
     #[test]
     fn only_what_is_not_active_is_hindered() {

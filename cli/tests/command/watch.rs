@@ -9,7 +9,7 @@ use crate::support::{Up, rapids_at, run};
 
 #[test]
 fn what_flows_is_shown_traced_explained_and_sent_again() {
-    let (_up, endpoint) = Up::with("control-plane,rapids-reader,segmentation,offer-engine");
+    let (_up, endpoint) = Up::with("control-plane,rapids-reader,segmentation");
     play("watch", &endpoint);
 }
 

@@ -208,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_domain_is_spread_over_the_shards_and_a_conversation_is_not() {
+        let view = || Event::root("ViewPage", "web", serde_json::json!({}), Timestamp::UNIX_EPOCH);
+        let (one, other) = (view(), view());
+        assert_ne!(one.partition_key(), other.partition_key());
+        let correlation_id = Some(one.event_id.clone());
+        let answer = Event { correlation_id, event_domain: "offers".to_owned(), ..view() };
+        assert_eq!(answer.partition_key(), one.partition_key());
+    }
+
+    #[test]
     fn event_name_is_understood_and_event_type_wins() {
         let renamed = SALLY.replace("eventType", "eventName");
         assert_eq!(Event::parse(renamed.as_bytes()).unwrap().event_type, "ViewPage");

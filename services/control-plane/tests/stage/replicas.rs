@@ -47,6 +47,18 @@ async fn change_by_hand(world: &World, queue: &str) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_given_before_any_control_plane_ran_is_carried_out() {
+    let world = World::new().await;
+    let kinesis = aws_sdk_kinesis::Client::new(&world.aws().sdk_config());
+    kinesis.create_stream().stream_name("Control-dev").shard_count(1).send().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    give(&world, &Command::subscribe("r1", "A")).await;
+    let _replica = replica(&world).await;
+    let stands = async || visibility(&world, "r1-dev").await.is_some();
+    world.until("the river stands", stands).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_the_replica_that_acts_dies_the_other_does_what_it_did() {
     let world = World::new().await;
     let kinesis = aws_sdk_kinesis::Client::new(&world.aws().sdk_config());
