@@ -1,6 +1,7 @@
 //! The grammar of the command line. Lines of the REPL and of scripts are read by the same one.
 
 pub(crate) mod manage;
+pub(crate) mod ops;
 pub(crate) mod watch;
 pub(crate) mod words;
 
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Experiment(Experiment),
     #[command(flatten)]
     Manage(manage::Manage),
+    #[command(flatten)]
+    Ops(ops::Ops),
     #[command(flatten)]
     Watch(watch::Watch),
     /// Ask the archive by SQL: `rapids query --help` has examples

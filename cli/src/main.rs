@@ -14,6 +14,7 @@ mod failure;
 mod fleet;
 mod manage;
 mod notification;
+mod ops;
 mod output;
 mod query;
 mod repl;

@@ -10,7 +10,7 @@ use crate::args::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::session::{DEFAULT_STAGE, Names, Session};
-use crate::{args, bootstrap, demo, manage, query, repl, script, up, verbs, watch};
+use crate::{args, bootstrap, demo, manage, ops, query, repl, script, up, verbs, watch};
 
 /// Runs the command.
 ///
@@ -34,6 +34,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Some(Command::Manage(command)) => runtime.block_on(async {
             let session = Session::open(&options, output).await?;
             manage::run(&session, command).await
+        }),
+        Some(Command::Ops(command)) => runtime.block_on(async {
+            let session = Session::open(&options, output).await?;
+            ops::run(&session, command).await
         }),
         Some(Command::Watch(command)) => runtime.block_on(async {
             let session = Session::open(&options, output).await?;

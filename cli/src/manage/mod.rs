@@ -4,7 +4,7 @@ mod apply;
 mod cost;
 mod diff;
 mod file;
-mod plan;
+pub(crate) mod plan;
 mod rivers;
 pub(crate) mod state;
 mod status;

@@ -56,7 +56,8 @@ pub(super) async fn run(session: &Session, settings: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn clients(session: &Session) -> Clients {
+/// The clients of a session, as the control plane's code wants them.
+pub(crate) fn clients(session: &Session) -> Clients {
     let aws = session.aws.clone();
     Clients { kinesis: aws.kinesis, sns: aws.sns, sqs: aws.sqs, dynamodb: aws.dynamodb }
 }
