@@ -26,7 +26,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<()> {
             control::run(session, &Command::Unsubscribe { river, topic }, patience.limit()).await
         }
         Verb::Advertise { topic, patience } => {
-            control::run(session, &Command::Advertise { topic }, patience.limit()).await
+            control::run(session, &Command::advertise(topic), patience.limit()).await
         }
         Verb::ReadFrom(settings) => read::run(session, &settings).await,
         Verb::ListSubs { river } => list::run_subscriptions(session, &river).await,

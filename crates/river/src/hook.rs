@@ -43,7 +43,7 @@ pub(crate) fn commands(river: &River, listens_to: &[Packet], emits: &[String]) -
         rules: packet.rules().to_vec(),
     };
     let subscriptions = listens_to.iter().filter(|packet| !packet.is_own()).map(subscribe);
-    let advertise = |topic: &String| Command::Advertise { topic: topic.clone() };
+    let advertise = |topic: &String| Command::advertise(topic);
     subscriptions.chain(emits.iter().map(advertise)).collect()
 }
 
@@ -151,7 +151,7 @@ mod tests {
         let commands = commands(&river, &listens_to, &["OfferProposed".to_owned()]);
         let (river, topic) = ("location".to_owned(), "ViewPage".to_owned());
         let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
-        let advertise = Command::Advertise { topic: "OfferProposed".to_owned() };
+        let advertise = Command::advertise("OfferProposed");
         assert_eq!(commands, [subscribe, advertise]);
     }
 
