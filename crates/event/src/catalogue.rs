@@ -42,6 +42,10 @@ pub const OWNER_MAX: usize = 256;
 /// Bytes of a refusal that are kept in the row; the quarantine has all of it.
 pub const REFUSED_MAX: usize = 16 * 1024;
 
+// All at once leave room for names and times.
+const _: () =
+    assert!(SCHEMA_MAX + EXAMPLE_MAX + DESCRIPTION_MAX + OWNER_MAX + REFUSED_MAX < 390 * 1024);
+
 /// What a command `advertise` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advert {
@@ -229,8 +233,6 @@ mod tests {
         let large = json!({"description": "x".repeat(SCHEMA_MAX)});
         let told = Entry::default().with(&Advert { schema: Some(large), ..advert() }).unwrap_err();
         assert_eq!(told.to_string(), "the schema has 307218 bytes, and the catalogue takes 307200");
-        // All at once leave room for names and times.
-        assert!(SCHEMA_MAX + EXAMPLE_MAX + DESCRIPTION_MAX + OWNER_MAX + REFUSED_MAX < 390 * 1024);
     }
 
     #[test]

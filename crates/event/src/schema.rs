@@ -112,6 +112,13 @@ pub fn incompatibilities(old: &Schema, new: &Schema) -> Vec<Incompatibility> {
     forward::incompatibilities(&old.0, &new.0)
 }
 
+impl Judgement {
+    /// Whether the value is for certain not as the schema says.
+    fn is_no(&self) -> bool {
+        !self.misfits.is_empty() && self.unchecked.is_empty()
+    }
+}
+
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}", if self.at.is_empty() { "/" } else { &self.at }, self.expected)

@@ -21,25 +21,35 @@ const STEPS_MAX: u32 = 20_000;
 /// What is found of a comparison that was given up, and of everything else at most.
 const FOUND_MAX: usize = 100;
 
-type Found = Vec<Incompatibility>;
+type Found = Vec<Told>;
 
-pub(super) fn incompatibilities(old: &Value, new: &Value) -> Found {
+/// An incompatibility, and where the old schema's part stands that it is about: one comes here by many ways.
+#[derive(Clone, Debug)]
+struct Told {
+    home: String,
+    what: Incompatibility,
+}
+
+pub(super) fn incompatibilities(old: &Value, new: &Value) -> Vec<Incompatibility> {
     let (old, new) = (Node::root(old), Node::root(new));
     if old.is_same(&new) {
-        return Found::new();
+        return Vec::new();
     }
     let mut found = Comparison::default().narrows(&Members::of([new.clone()]), &old, &[]);
+    found.sort_by_key(|told| told.what.at.len());
     found.extend(unknown(&old, &new));
-    let mut seen = Found::new();
-    found.retain(|one| {
-        let is_new = !seen.contains(one);
-        if is_new {
-            seen.push(one.clone());
+    let mut once = Found::new();
+    for told in found {
+        let is_told = |other: &Told| other.home == told.home && is_alike(&other.what, &told.what);
+        if once.len() < FOUND_MAX && !once.iter().any(is_told) {
+            once.push(told);
         }
-        is_new
-    });
-    found.truncate(FOUND_MAX);
-    found
+    }
+    once.into_iter().map(|told| told.what).collect()
+}
+
+fn is_alike(a: &Incompatibility, b: &Incompatibility) -> bool {
+    (&a.rule, &a.old, &a.new) == (&b.rule, &b.old, &b.new)
 }
 
 /// Keywords that came with the new schema, and that nobody here knows.
@@ -58,11 +68,9 @@ fn unknown(old: &Node<'_>, new: &Node<'_>) -> Found {
         |name: &str, value: &Value| known.iter().any(|(_, a, b)| a == name && b == value);
     let mut found = of(new);
     found.retain(|(_, name, value)| !is_known(name, value));
-    let found = found.into_iter().map(|(home, rule, value)| Incompatibility {
-        at: format!("{home}/{rule}"),
-        rule,
-        old: None,
-        new: Some(value),
+    let found = found.into_iter().map(|(home, rule, value)| {
+        let at = format!("{home}/{rule}");
+        Told { home, what: Incompatibility { at, rule, old: None, new: Some(value) } }
     });
     found.collect()
 }
@@ -141,9 +149,8 @@ impl Comparison {
             }
             match name.as_str() {
                 "$ref" => {
-                    for target in old.target() {
-                        found.extend(self.narrows(new, &target, &[]));
-                    }
+                    let target = old.target();
+                    target.iter().for_each(|it| found.extend(self.narrows(new, it, &[])));
                 }
                 "allOf" => {
                     for part in old.list(name) {
@@ -188,12 +195,9 @@ impl Comparison {
                 // All that the description says would be told otherwise.
                 if !self.narrows(&field, &described, &[]).is_empty() {
                     let was = Some(described.schema.clone());
-                    found.push(Incompatibility {
-                        at: described.at,
-                        rule: "properties".to_owned(),
-                        old: was,
-                        new: None,
-                    });
+                    let (at, rule) = (described.at, "properties".to_owned());
+                    let what = Incompatibility { at, rule, old: was, new: None };
+                    found.push(Told { home: described.home, what });
                 }
                 continue;
             }
@@ -267,6 +271,9 @@ impl Comparison {
 fn one_by_one(new: &Members<'_>, old: &Node<'_>) -> Option<Found> {
     let mut refused = Vec::new();
     for value in new.values()? {
+        if new.iter().any(|member| judge(member, value).is_no()) {
+            continue;
+        }
         let judgement = judge(old, value);
         if !judgement.unchecked.is_empty() {
             return None;
@@ -351,15 +358,17 @@ fn is_same_keyword(old: &Node<'_>, new: &Node<'_>, name: &str) -> bool {
     })
 }
 
-fn told(node: &Node<'_>, rule: &str, old: Option<Value>, new: Option<Value>) -> Incompatibility {
-    Incompatibility { at: format!("{}/{rule}", node.at), rule: rule.to_owned(), old, new }
+fn told(node: &Node<'_>, rule: &str, old: Option<Value>, new: Option<Value>) -> Told {
+    let at = format!("{}/{rule}", node.at);
+    Told { home: node.home.clone(), what: Incompatibility { at, rule: rule.to_owned(), old, new } }
 }
 
-fn added(others: &Node<'_>, described: &Node<'_>) -> Incompatibility {
-    Incompatibility {
+fn added(others: &Node<'_>, described: &Node<'_>) -> Told {
+    let what = Incompatibility {
         at: described.at.clone(),
         rule: "additionalProperties".to_owned(),
         old: Some(others.schema.clone()),
         new: Some(described.schema.clone()),
-    }
+    };
+    Told { home: described.home.clone(), what }
 }
