@@ -23,7 +23,7 @@ use crate::verbs::experiment;
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Checks the names, gives the command, and waits as long as `limit` says; without a limit, not at all.
-pub(super) async fn run(
+pub(crate) async fn run(
     session: &Session,
     command: &Command,
     limit: Option<Duration>,
@@ -36,11 +36,11 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Puts a command onto the control stream.
+/// Puts a command onto the control stream; its sequence number there.
 ///
 /// # Errors
 /// What Kinesis refuses.
-pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<()> {
+pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<String> {
     let control = &session.names.control;
     let put = session
         .aws
@@ -49,8 +49,8 @@ pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<
         .stream_name(control)
         .partition_key(command.partition_key())
         .data(Blob::new(command.to_json()));
-    put.send().await.map_err(|error| Resource::Control(control).refused(error))?;
-    Ok(())
+    let put = put.send().await.map_err(|error| Resource::Control(control).refused(error))?;
+    Ok(put.sequence_number)
 }
 
 /// Waits until the control plane has applied a command.

@@ -11,7 +11,7 @@ mod pick;
 mod publication;
 mod queue;
 mod replay;
-mod rows;
+pub(crate) mod rows;
 mod tail;
 mod trace;
 

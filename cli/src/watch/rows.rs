@@ -13,14 +13,14 @@ use crate::verbs::experiment::definition;
 
 /// A topic that is wanted in a river: a row of `Subscriptions-{stage}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Subscription {
-    pub(super) river: String,
-    pub(super) topic: String,
+pub(crate) struct Subscription {
+    pub(crate) river: String,
+    pub(crate) topic: String,
     /// `active`, `pending` or `degraded`; rows of the original have none and are worked on.
-    pub(super) status: String,
-    pub(super) reason: Option<String>,
+    pub(crate) status: String,
+    pub(crate) reason: Option<String>,
     /// What the river's service declares; empty where this version cannot read it.
-    pub(super) rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
 }
 
 impl Subscription {
@@ -37,7 +37,7 @@ impl Subscription {
     }
 
     /// Whether events of this type belong to it.
-    pub(super) fn covers(&self, event_type: &str) -> bool {
+    pub(crate) fn covers(&self, event_type: &str) -> bool {
         Topic::covers(&self.topic, event_type)
     }
 
@@ -48,7 +48,7 @@ impl Subscription {
 }
 
 /// Every subscription of the stage, by river and topic.
-pub(super) async fn subscriptions(session: &Session) -> anyhow::Result<Vec<Subscription>> {
+pub(crate) async fn subscriptions(session: &Session) -> anyhow::Result<Vec<Subscription>> {
     let table = session.names.stage.subscriptions_table();
     let scan = session.aws.dynamodb.scan().table_name(&table).consistent_read(true);
     let mut rows = scan.into_paginator().items().send();
