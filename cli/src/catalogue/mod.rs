@@ -27,11 +27,11 @@ pub(crate) async fn run(session: &Session, settings: &Catalogue) -> Result<()> {
     if let Some(format) = settings.asyncapi {
         let (topics, subscriptions) = (rows::topics(session).await?, subscriptions(session).await?);
         let document = asyncapi::document(&session.names.stage, &topics, &subscriptions);
-        return Ok(match format {
-            Format::Json => output.print(&document)?,
-            Format::Yaml if output.json => output.print(&document)?,
-            Format::Yaml => output.say(asyncapi::yaml(&document).trim_end())?,
-        });
+        match format {
+            Format::Yaml if !output.json => output.say(&asyncapi::yaml(&document))?,
+            Format::Yaml | Format::Json => output.print(&document)?,
+        }
+        return Ok(());
     }
     let seen = match settings.since {
         Some(since) => Some(seen(session, Start::since(since.before(session.now()?))).await?),

@@ -382,6 +382,14 @@ proptest! {
         if !incompatibilities(&old, &new).is_empty() {
             return Ok(());
         }
+        for value in values {
+            let (is, was) = (new.judge(&value), old.judge(&value));
+            // What is not checked might have refused it.
+            if is.misfits.is_empty() && is.unchecked.is_empty() {
+                let (old, new) = (old.as_json(), new.as_json());
+                prop_assert_eq!(was.misfits, vec![], "{} is valid under {} and not under {}", value, new, old);
+            }
+        }
     }
 
     #[test]
