@@ -39,7 +39,7 @@ pub const EXAMPLE_MAX: usize = 48 * 1024;
 pub const DESCRIPTION_MAX: usize = 8 * 1024;
 /// Bytes of an owner.
 pub const OWNER_MAX: usize = 256;
-/// Bytes of a refusal that are kept in the row; the quarantine has all of it.
+/// Bytes of a refusal that are kept in the row; the quarantine has fewer.
 pub const REFUSED_MAX: usize = 16 * 1024;
 
 // All at once leave room for names and times.

@@ -80,8 +80,8 @@ mod tests {
             "1": "line\nbreak: \"quoted\"", "$ref": "#/a", "z": "3.0.0", "plain": "application/json",
         });
         let expected = [
-            r#""1": "line\nbreak: \"quoted\"""#,
             r##""$ref": "#/a""##,
+            r#""1": "line\nbreak: \"quoted\"""#,
             "a:",
             "  b:",
             "    - 1",

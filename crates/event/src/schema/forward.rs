@@ -45,6 +45,7 @@ pub(super) fn incompatibilities(old: &Value, new: &Value) -> Vec<Incompatibility
             once.push(told);
         }
     }
+    once.sort_by(|a, b| a.what.at.cmp(&b.what.at));
     once.into_iter().map(|told| told.what).collect()
 }
 

@@ -163,6 +163,14 @@ impl Judge<'_> {
         value: &Value,
         at: &str,
     ) {
+        if let ("required", Value::Object(map)) = (name, value) {
+            let names = said.as_array().into_iter().flatten().filter_map(Value::as_str);
+            for missing in names.filter(|name| !map.contains_key(*name)) {
+                let at = format!("{at}/{}", escaped(missing));
+                self.misfit(&at, "a value, for it is required".to_owned());
+            }
+            return;
+        }
         let holds = match (name, value) {
             ("type", _) => Types::of(value).is_within(Types::given(said)),
             ("const", _) => equal(said, value),
@@ -191,7 +199,6 @@ impl Judge<'_> {
                 match name {
                     "minProperties" => count(said).is_some_and(|least| map.len() as u64 >= least),
                     "maxProperties" => count(said).is_none_or(|most| map.len() as u64 <= most),
-                    "required" => has_all(said),
                     _ => said.as_object().is_some_and(|all| {
                         all.iter()
                             .all(|(field, others)| !map.contains_key(field) || has_all(others))
