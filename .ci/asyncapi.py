@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "crates/event/schema/payload"
 SPECIFICATION, BINARIES = sys.argv[1:]
 PATIENCE_S = 30
-PAIRS = 3_000  # Some seconds, most of them Python's.
+PAIRS = 1_500  # Some seconds, most of them Python's.
 VALUES = 25  # Of each pair.
 
 processes = []

@@ -32,10 +32,8 @@ fn a_refusal_is_exit_code_1_with_each_reason_and_the_catalogue_keeps_what_it_had
         rapids(&["--json", "advertise", "ViewPage", "--schema", WIDER, "--dry-run"]);
     let told: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((told["taken"].as_bool(), code), (Some(false), 1), "{told}");
-    let [required, ..] = &told["incompatibilities"].as_array().unwrap()[..] else {
-        panic!("{told}")
-    };
-    assert_eq!(*required, json!({"at": "/required", "rule": "required", "old": "name"}));
+    let required = json!({"at": "/required", "rule": "required", "old": "name"});
+    assert!(told["incompatibilities"].as_array().unwrap().contains(&required), "{told}");
 
     let report: Value = serde_json::from_str(&done(&["--json", "topics", "--details"])).unwrap();
     let view = &report["topics"][1];

@@ -17,7 +17,9 @@ use super::number::{compare, count, is_multiple};
 use super::shape;
 
 /// Pairs of schemas that are compared before it is given up: the alternatives of alternatives are many.
-const STEPS_MAX: u32 = 20_000;
+const STEPS_MAX: u32 = 10_000;
+/// Schemas within schemas that are compared: so many fit on a stack.
+const DEPTH_MAX: u32 = 64;
 /// What is found of a comparison that was given up, and of everything else at most.
 const FOUND_MAX: usize = 100;
 
@@ -80,6 +82,7 @@ fn unknown(old: &Node<'_>, new: &Node<'_>) -> Found {
 #[derive(Debug, Default)]
 struct Comparison {
     steps: u32,
+    depth: u32,
     /// Pairs that are being compared. One that comes again lies deeper in the value, and values end.
     assumed: Vec<(String, Vec<String>)>,
 }
@@ -89,9 +92,16 @@ impl Comparison {
     /// at one by one already.
     fn narrows(&mut self, new: &Members<'_>, old: &Node<'_>, split: &[String]) -> Found {
         self.steps += 1;
-        if self.steps > STEPS_MAX {
+        if self.steps > STEPS_MAX || self.depth == DEPTH_MAX {
             return vec![told(old, keyword::SIZE, None, None)];
         }
+        self.depth += 1;
+        let found = self.narrows_within(new, old, split);
+        self.depth -= 1;
+        found
+    }
+
+    fn narrows_within(&mut self, new: &Members<'_>, old: &Node<'_>, split: &[String]) -> Found {
         if keyword::is_anything(old.schema) || new.is_impossible() {
             return Found::new();
         }

@@ -10,19 +10,38 @@ use super::node::{Node, escaped};
 use super::number::{compare, count, equal, is_multiple};
 use super::{Judgement, Misfit};
 
+/// Schemas within schemas that are looked at: so many fit on a stack.
+const DEPTH_MAX: u32 = 100;
+/// What is told as unchecked beyond that.
+const DEPTH: &str = "depth";
+
 pub(super) fn judge(node: &Node<'_>, value: &Value) -> Judgement {
+    judge_at(node, value, 0)
+}
+
+fn judge_at(node: &Node<'_>, value: &Value, depth: u32) -> Judgement {
     let mut judgement = Judgement::default();
-    Judge { judgement: &mut judgement }.look(node, value, "");
+    Judge { judgement: &mut judgement, depth }.look(node, value, "");
     judgement
 }
 
 /// Collects what is wrong.
 struct Judge<'j> {
     judgement: &'j mut Judgement,
+    depth: u32,
 }
 
 impl Judge<'_> {
     fn look(&mut self, node: &Node<'_>, value: &Value, at: &str) {
+        if self.depth == DEPTH_MAX {
+            return self.unchecked(DEPTH);
+        }
+        self.depth += 1;
+        self.look_at_keywords(node, value, at);
+        self.depth -= 1;
+    }
+
+    fn look_at_keywords(&mut self, node: &Node<'_>, value: &Value, at: &str) {
         let Some(keywords) = node.keywords() else {
             if *node.schema == Value::Bool(false) {
                 self.misfit(at, "nothing".to_owned());
@@ -218,7 +237,7 @@ impl Judge<'_> {
     /// How many of the schemas the value fits.
     fn fitting(&mut self, nodes: &[Node<'_>], value: &Value) -> usize {
         let fits = |node: &&Node<'_>| {
-            let Judgement { misfits, unchecked } = judge(node, value);
+            let Judgement { misfits, unchecked } = judge_at(node, value, self.depth);
             self.judgement.unchecked.extend(unchecked);
             misfits.is_empty()
         };

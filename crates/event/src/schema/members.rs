@@ -81,8 +81,6 @@ impl BitOr for Types {
 const FALSE: Value = Value::Bool(false);
 /// The values of the types that have few.
 static FEW: [Value; 3] = [Value::Null, Value::Bool(true), FALSE];
-/// Fields within fields that are looked at to see that two schemas have nothing in common.
-const DEPTH_MAX: u32 = 8;
 
 /// Schemas that all hold of one value.
 #[derive(Clone, Debug, Default)]
@@ -205,36 +203,32 @@ impl<'a> Members<'a> {
 
     /// Whether no value can be as they say, as far as that is easily seen.
     pub(super) fn is_impossible(&self) -> bool {
-        self.is_impossible_within(DEPTH_MAX)
+        self.has_nothing()
+            || self.types() == Types::OBJECT
+                && self.required().any(|name| self.field(name).has_nothing())
     }
 
-    fn is_impossible_within(&self, depth: u32) -> bool {
-        let types = self.types();
-        if types == Types::NONE || self.values().is_some_and(|values| values.is_empty()) {
-            return true;
-        }
-        depth > 0
-            && types == Types::OBJECT
-            && self.required().any(|name| self.field(name).is_impossible_within(depth - 1))
+    fn has_nothing(&self) -> bool {
+        self.types() == Types::NONE || self.values().is_some_and(|values| values.is_empty())
     }
 }
 
 impl Members<'_> {
-    /// Whether nothing is as both say, as far as that is easily seen.
+    /// Whether nothing is as both say, as far as that is easily seen: by itself, or by a field that tells them apart.
     pub(super) fn is_apart(&self, other: &Members<'_>) -> bool {
-        self.is_apart_within(other, DEPTH_MAX)
+        let field = |name| self.field(name).has_none_of(&other.field(name));
+        self.has_none_of(other)
+            || self.types() & other.types() == Types::OBJECT
+                && (self.required().any(field) || other.required().any(field))
     }
 
-    fn is_apart_within(&self, other: &Members<'_>, depth: u32) -> bool {
-        let types = self.types() & other.types();
-        if let (Some(mine), Some(others)) = (self.values(), other.values()) {
-            return mine.iter().all(|one| others.iter().all(|another| !equal(one, another)));
+    fn has_none_of(&self, other: &Members<'_>) -> bool {
+        match (self.values(), other.values()) {
+            (Some(mine), Some(others)) => {
+                mine.iter().all(|one| others.iter().all(|another| !equal(one, another)))
+            }
+            _ => self.types() & other.types() == Types::NONE,
         }
-        let field = |name| self.field(name).is_apart_within(&other.field(name), depth - 1);
-        types == Types::NONE
-            || depth > 0
-                && types == Types::OBJECT
-                && (self.required().any(field) || other.required().any(field))
     }
 }
 

@@ -62,6 +62,9 @@ fn shape(keyword: &str) -> Shape {
     }
 }
 
+/// Schemas that apply to one value, each by way of the one before: so many fit on a stack.
+const DEPTH_MAX: usize = 32;
+
 /// Checks a document.
 pub(super) fn check(root: &Value) -> Result<(), Malformed> {
     let nodes = all(root)?;
@@ -173,6 +176,10 @@ fn leads_on(
     }
     if path.contains(&node.home) {
         return Err(malformed(node, "$ref", "leads back to itself".to_owned()));
+    }
+    if path.len() == DEPTH_MAX {
+        let why = format!("leads to more than {DEPTH_MAX} schemas, one by way of the other");
+        return Err(malformed(node, "$ref", why));
     }
     path.push(node.home.clone());
     let lists = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(|keyword| node.list(keyword));

@@ -238,6 +238,33 @@ fn what_is_no_schema_is_refused_with_the_place() {
 }
 
 #[test]
+fn what_is_too_deep_is_refused_or_given_up_and_fits_on_a_stack() {
+    let chain = |link: &dyn Fn(Value) -> Value, end: Value| {
+        let mut defs: serde_json::Map<_, _> = (0..5_000)
+            .map(|index| {
+                (format!("d{index}"), link(json!({"$ref": format!("#/$defs/d{}", index + 1)})))
+            })
+            .collect();
+        defs.insert("d5000".to_owned(), end);
+        json!({"$ref": "#/$defs/d0", "$defs": defs})
+    };
+    let at_once = chain(&|next| next, json!({}));
+    assert!(Schema::parse(at_once).unwrap_err().why.contains("more than 32 schemas"));
+    let below = |end: Value| chain(&|next| json!({"items": next}), end);
+    let (old, new) = (below(json!({"type": "null"})), below(json!({})));
+    assert_eq!(broken(old.clone(), new).first().unwrap().1, "size");
+    let mut value = json!([]);
+    for _ in 0..5_000 {
+        value = json!([value]);
+    }
+    assert!(schema(old).judge(&value).unchecked.contains("depth"));
+    // Dropping it at once would not fit.
+    while let Some(next) = value.get_mut(0) {
+        value = next.take();
+    }
+}
+
+#[test]
 fn the_schemas_of_the_scenario_are_schemas_and_compatible_with_themselves() {
     for text in [
         include_str!("../../schema/event.schema.json"),
