@@ -1,5 +1,6 @@
 //! The grammar of the command line. Lines of the REPL and of scripts are read by the same one.
 
+pub(crate) mod catalogue;
 pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod watch;
@@ -24,6 +25,14 @@ Exit codes:
   0   done
   1   failed: standard error says what, why and what to do, in a script with the line's number
   64  the command line was refused and nothing was done";
+
+const ADVERTISE_HELP: &str = "\
+Examples:
+  advertise ViewPage
+  advertise ViewPage --schema ViewPage.schema.json --owner web --example '{\"name\":\"Sally\"}'
+  advertise ViewPage --schema ViewPage.schema.json --dry-run
+
+What is left out stays as it is in the catalogue.";
 
 /// Kicks the tires of rapids and rivers: send events, subscribe rivers to topics, read rivers
 #[derive(Debug, Parser)]
@@ -72,6 +81,11 @@ pub(crate) enum Command {
     /// Compare ways: start, stop, list and report experiments
     #[command(subcommand)]
     Experiment(Experiment),
+    /// Show topics: what is said of them, who listens, and what is odd about that
+    #[command(after_help = "Examples:\n  \
+        rapids catalogue --since 1h\n  \
+        rapids catalogue --asyncapi > asyncapi.yaml")]
+    Catalogue(catalogue::Catalogue),
     #[command(flatten)]
     Manage(manage::Manage),
     #[command(flatten)]
@@ -206,14 +220,10 @@ pub(crate) enum Verb {
         patience: Patience,
     },
     /// List topics
-    Topics,
+    Topics(catalogue::Topics),
     /// Advertise a topic others may consume
-    Advertise {
-        /// The event type
-        topic: String,
-        #[command(flatten)]
-        patience: Patience,
-    },
+    #[command(after_help = ADVERTISE_HELP)]
+    Advertise(catalogue::Advertise),
 }
 
 /// How long to wait for the control plane.

@@ -7,6 +7,7 @@
 mod archive;
 mod args;
 mod bootstrap;
+mod catalogue;
 mod client;
 mod daemon;
 mod demo;

@@ -10,7 +10,7 @@ use crate::args::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::session::{DEFAULT_STAGE, Names, Session};
-use crate::{args, bootstrap, demo, manage, ops, query, repl, script, up, verbs, watch};
+use crate::{args, bootstrap, catalogue, demo, manage, ops, query, repl, script, up, verbs, watch};
 
 /// Runs the command.
 ///
@@ -30,6 +30,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Some(Command::Experiment(experiment)) => runtime.block_on(async {
             let session = Session::open(&options, output).await?;
             verbs::experiment::run(&session, experiment).await
+        }),
+        Some(Command::Catalogue(settings)) => runtime.block_on(async {
+            let session = Session::open(&options, output).await?;
+            catalogue::run(&session, &settings).await
         }),
         Some(Command::Manage(command)) => runtime.block_on(async {
             let session = Session::open(&options, output).await?;

@@ -38,7 +38,7 @@ fn options_stand_before_or_after_the_command() {
         let cli = cli(line);
         assert!(cli.options.json);
         assert_eq!(cli.options.stage.as_deref(), Some("prod"));
-        assert!(matches!(cli.command, Some(Command::Verb(Verb::Topics))));
+        assert!(matches!(cli.command, Some(Command::Verb(Verb::Topics(_)))));
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn commands(stage: &Stage, file: &File, prune: bool) -> Vec<Command> 
         .topics
         .keys()
         .filter(|topic| !stage.topics.contains(*topic))
-        .map(|topic| Command::Advertise { topic: topic.clone() })
+        .map(|topic| Command::advertise(topic.clone()))
         .collect();
     let nothing = River::default();
     let rivers = || {
@@ -103,7 +103,7 @@ fn of_experiments(stage: &Stage, file: &File, prune: bool) -> Vec<Command> {
 /// A command as a line of a list: `+` for what comes, `-` for what goes, `~` for what changes.
 pub(super) fn line(command: &Command) -> String {
     match command {
-        Command::Advertise { topic, .. } => format!("+ topic {topic}"),
+        Command::Advertise(advert) => format!("+ topic {}", advert.topic),
         Command::Subscribe { river, topic, rules } if rules.is_empty() => {
             format!("+ river {river}: {topic}")
         }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::bail;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::primitives::Blob;
-use event::Experiment;
 use event::control::Command;
 use event::route::{self, Routing};
+use event::{Advert, Experiment};
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Resource, is_missing};
@@ -36,11 +36,11 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Puts a command onto the control stream.
+/// Puts a command onto the control stream; its sequence number there.
 ///
 /// # Errors
 /// What Kinesis refuses.
-pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<()> {
+pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<String> {
     let control = &session.names.control;
     let put = session
         .aws
@@ -49,8 +49,8 @@ pub(crate) async fn put(session: &Session, command: &Command) -> anyhow::Result<
         .stream_name(control)
         .partition_key(command.partition_key())
         .data(Blob::new(command.to_json()));
-    put.send().await.map_err(|error| Resource::Control(control).refused(error))?;
-    Ok(())
+    let put = put.send().await.map_err(|error| Resource::Control(control).refused(error))?;
+    Ok(put.sequence_number)
 }
 
 /// Waits until the control plane has applied a command.
@@ -97,7 +97,7 @@ async fn look(session: &Session, command: &Command) -> anyhow::Result<Option<Row
         Command::Subscribe { river, topic, .. } | Command::Unsubscribe { river, topic } => {
             (stage.subscriptions_table(), topic, Some(river))
         }
-        Command::Advertise { topic } => (stage.topics_table(), topic, None),
+        Command::Advertise(Advert { topic, .. }) => (stage.topics_table(), topic, None),
         Command::Route { river, .. } | Command::RemoveRiver { river, .. } => {
             return look_at(session, &stage.rivers_table(), &[(route::RIVER, river)]).await;
         }
@@ -131,9 +131,7 @@ async fn look_at(
 fn progress(command: &Command, row: Option<&Row>) -> Progress {
     let word = |name: &str| row.and_then(|row| row.get(name)).and_then(|value| value.as_s().ok());
     match (command, row) {
-        (Command::Unsubscribe { .. }, None) | (Command::Advertise { .. }, Some(_)) => {
-            Progress::Applied
-        }
+        (Command::Unsubscribe { .. }, None) | (Command::Advertise(_), Some(_)) => Progress::Applied,
         (Command::StartExperiment(experiment), Some(row)) => {
             match word("Status").map(String::as_str) {
                 Some("running") if experiment::definition(row).as_ref() == Some(experiment) => {
@@ -197,7 +195,9 @@ fn unapplied(session: &Session, command: &Command, limit: Duration, progress: &P
         Command::Unsubscribe { river, topic } => {
             (format!("unsubscribe {river} {topic}"), format!("rapids listsubs {river}"))
         }
-        Command::Advertise { topic } => (format!("advertise {topic}"), "rapids topics".to_owned()),
+        Command::Advertise(Advert { topic, .. }) => {
+            (format!("advertise {topic}"), "rapids topics".to_owned())
+        }
         Command::Route { river, routing } => (
             format!("rivers route {river} {}", routing.as_str()),
             format!("rapids rivers show {river}"),
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_topic_is_applied_when_its_row_comes_and_an_unsubscription_when_it_goes() {
         let (river, topic) = ("r1".to_owned(), "ViewPage".to_owned());
-        let advertise = Command::Advertise { topic: topic.clone() };
+        let advertise = Command::advertise(topic.clone());
         let unsubscribe = Command::Unsubscribe { river, topic };
         let there = row(&[("Topic", "ViewPage"), ("Status", "active")]);
         assert_eq!(progress(&advertise, None), Progress::Waiting);

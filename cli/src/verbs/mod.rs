@@ -9,6 +9,8 @@ pub(crate) mod send;
 use event::control::Command;
 
 use crate::args::Verb;
+use crate::args::catalogue::Topics;
+use crate::catalogue;
 use crate::failure::Result;
 use crate::session::Session;
 
@@ -25,11 +27,10 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<()> {
         Verb::Unsubscribe { river, topic, patience } => {
             control::run(session, &Command::Unsubscribe { river, topic }, patience.limit()).await
         }
-        Verb::Advertise { topic, patience } => {
-            control::run(session, &Command::Advertise { topic }, patience.limit()).await
-        }
+        Verb::Advertise(settings) => catalogue::advertise(session, settings).await,
         Verb::ReadFrom(settings) => read::run(session, &settings).await,
         Verb::ListSubs { river } => list::run_subscriptions(session, &river).await,
-        Verb::Topics => list::run_topics(session).await,
+        Verb::Topics(Topics { details: true }) => Ok(catalogue::details(session, None).await?),
+        Verb::Topics(Topics { details: false }) => list::run_topics(session).await,
     }
 }

@@ -37,6 +37,12 @@ fn without_a_control_plane_commands_wait_on_their_stream() {
     assert_eq!(play("unapplied", &endpoint), 1);
 }
 
+#[test]
+fn topics_are_described_and_what_breaks_consumers_is_refused() {
+    let (_up, endpoint) = Up::with("control-plane");
+    assert_eq!(play("advertise", &endpoint), 1);
+}
+
 /// Runs a script, compares what was on the screen, and gives the exit code.
 fn play(name: &str, endpoint: &str) -> i32 {
     let file = |ending| {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::catalogue::Advert;
 use crate::experiment::{Experiment, InvalidExperiment};
 use crate::names::{River, Stage, Topic};
 use crate::packet::Rule;
@@ -55,11 +56,15 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         discard: bool,
     },
-    /// List `topic` among those that others may subscribe to.
-    Advertise {
-        /// The event type.
-        topic: String,
-    },
+    /// List a topic among those that others may subscribe to, and say what its events look like.
+    Advertise(Advert),
+}
+
+/// Where a command lies in its stream, as text that sorts as places do: Kinesis numbers the records of a key in their
+/// order, also across splits and merges.
+#[must_use]
+pub fn place(sequence_number: &str, sub_sequence_number: u64) -> String {
+    format!("{sequence_number:0>60}/{sub_sequence_number:06}")
 }
 
 impl Command {
@@ -67,6 +72,12 @@ impl Command {
     #[must_use]
     pub fn subscribe(river: impl Into<String>, topic: impl Into<String>) -> Self {
         Self::Subscribe { river: river.into(), topic: topic.into(), rules: Vec::new() }
+    }
+
+    /// List `topic` by its name alone.
+    #[must_use]
+    pub fn advertise(topic: impl Into<String>) -> Self {
+        Self::Advertise(Advert::of(topic))
     }
 
     /// Reads a command from its JSON text.
@@ -86,7 +97,7 @@ impl Command {
             | Self::Unsubscribe { river, .. }
             | Self::Route { river, .. }
             | Self::RemoveRiver { river, .. } => river,
-            Self::Advertise { topic } => topic,
+            Self::Advertise(Advert { topic, .. }) => topic,
             Self::StartExperiment(Experiment { name, .. }) | Self::StopExperiment { name } => name,
         }
     }
@@ -99,7 +110,7 @@ impl Command {
             Self::Unsubscribe { .. } => "unsubscribe",
             Self::Route { .. } => "route",
             Self::RemoveRiver { .. } => "removeRiver",
-            Self::Advertise { .. } => "advertise",
+            Self::Advertise(_) => "advertise",
             Self::StartExperiment(_) => "startExperiment",
             Self::StopExperiment { .. } => "stopExperiment",
         }
@@ -118,7 +129,7 @@ impl Command {
             Self::Route { river, .. } | Self::RemoveRiver { river, .. } => {
                 River::parse(river, stage)?;
             }
-            Self::Advertise { topic } => {
+            Self::Advertise(Advert { topic, .. }) => {
                 Topic::parse(topic)?;
             }
             Self::StartExperiment(experiment) => experiment.validate(stage)?,
@@ -146,7 +157,7 @@ mod tests {
         let json = r#"{"command":"subscribe","commandArgs":{"river":"r1","topic":"ViewPage"}}"#;
         assert_eq!(subscribe.to_json(), json);
         assert_eq!(Command::parse(json.as_bytes()).unwrap(), subscribe);
-        let advertise = Command::Advertise { topic: "ViewPage".into() };
+        let advertise = Command::advertise("ViewPage");
         let json = r#"{"command":"advertise","commandArgs":{"topic":"ViewPage"}}"#;
         assert_eq!(advertise.to_json(), json);
     }

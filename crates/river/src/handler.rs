@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chassis::Validate;
-use event::{Draft, Event, Packet};
+use event::{Advert, Draft, Event, Packet};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,13 @@ pub trait Handler: Sized + Send + Sync + 'static {
     /// preconditions, and only events that keep all rules come to [`Handler::handle`]. One that is not meant is
     /// let go and counted; one that is wrong goes to the dead-letter queue with everything that is wrong with it.
     fn listens_to() -> Vec<Packet>;
+
+    /// What the catalogue is told of what it emits, where services are configured to advertise: the names alone, unless
+    /// it says more, such as a schema. One for each of [`Handler::EMITS`]; what is missing is told by its name.
+    #[must_use]
+    fn adverts() -> Vec<Advert> {
+        Vec::new()
+    }
 
     /// Opens ponds, registers metrics, reads rules. Spawns nothing.
     ///

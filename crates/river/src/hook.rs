@@ -6,9 +6,9 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry as Record;
 use aws_sdk_sqs::types::QueueAttributeName;
 use chassis::Kit;
-use event::Packet;
 use event::control::Command;
 use event::names::River;
+use event::{Advert, Packet};
 use serde_json::Value;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -36,15 +36,14 @@ pub(crate) struct Hooked {
 }
 
 /// What the control plane is asked for.
-pub(crate) fn commands(river: &River, listens_to: &[Packet], emits: &[String]) -> Vec<Command> {
+pub(crate) fn commands(river: &River, listens_to: &[Packet], emits: Vec<Advert>) -> Vec<Command> {
     let subscribe = |packet: &Packet| Command::Subscribe {
         river: river.as_str().to_owned(),
         topic: packet.topic().to_owned(),
         rules: packet.rules().to_vec(),
     };
     let subscriptions = listens_to.iter().filter(|packet| !packet.is_own()).map(subscribe);
-    let advertise = |topic: &String| Command::Advertise { topic: topic.clone() };
-    subscriptions.chain(emits.iter().map(advertise)).collect()
+    subscriptions.chain(emits.into_iter().map(Command::Advertise)).collect()
 }
 
 impl Hook {
@@ -148,10 +147,10 @@ mod tests {
         let river = River::parse("location", &Stage::parse("dev").unwrap()).unwrap();
         let packet = Packet::of("ViewPage").demand_value("/eventDomain", "web");
         let listens_to = [packet.clone(), Packet::own("WindowDue")];
-        let commands = commands(&river, &listens_to, &["OfferProposed".to_owned()]);
+        let commands = commands(&river, &listens_to, vec![Advert::of("OfferProposed")]);
         let (river, topic) = ("location".to_owned(), "ViewPage".to_owned());
         let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
-        let advertise = Command::Advertise { topic: "OfferProposed".to_owned() };
+        let advertise = Command::advertise("OfferProposed");
         assert_eq!(commands, [subscribe, advertise]);
     }
 

@@ -47,7 +47,7 @@ mod visibility;
 pub use alarm::{Alarm, NotRung};
 pub use config::{Config, NoConfig, Report};
 pub use context::Context;
-pub use event::{Draft, Event, Packet};
+pub use event::{Advert, Draft, Event, Packet};
 pub use experiments::Experiments;
 pub use handler::{Failure, Handler, Outcome, payload};
 pub use rapids::{NotPublished, Rapids};

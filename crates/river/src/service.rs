@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use chassis::{Kit, Latch};
+use event::catalogue::Entry;
 use event::names::{River, Stage, Topic};
-use event::{Packet, Producer};
+use event::{Advert, Packet, Producer};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -50,8 +51,7 @@ impl<H: Handler> chassis::Service for Service<H> {
         let covered = listens_to.iter().any(|packet| Topic::covers(packet.topic(), ping.topic()));
         let own = (config.report.lifecycle && !covered).then_some(ping);
         let hears: Vec<_> = listens_to.iter().cloned().chain(own).collect();
-        let advertised: Vec<_> =
-            H::EMITS.iter().map(|it| rapids::said(it, config.shadow).into_owned()).collect();
+        let adverts = adverts::<H>(config.shadow)?;
         let hook = Hook {
             kit: kit.clone(),
             river: river.clone(),
@@ -59,7 +59,7 @@ impl<H: Handler> chassis::Service for Service<H> {
             commands: hook::commands(
                 &river,
                 if config.subscribe { &hears } else { &[] },
-                &if config.advertise { advertised } else { Vec::new() },
+                if config.advertise { adverts } else { Vec::new() },
             ),
         };
         let context = Context {
@@ -113,6 +113,22 @@ impl<H: Handler> chassis::Service for Service<H> {
         publishing.end().await;
         ended
     }
+}
+
+/// What is advertised: every event type that the service emits, with what it says of it.
+fn adverts<H: Handler>(shadow: bool) -> anyhow::Result<Vec<Advert>> {
+    let told = H::adverts();
+    if let Some(other) = told.iter().find(|advert| !H::EMITS.contains(&advert.topic.as_str())) {
+        bail!("the service describes {}, which is not among what it emits", other.topic);
+    }
+    let advert = |topic: &&str| {
+        let told = told.iter().find(|advert| advert.topic == *topic);
+        let advert = told.cloned().unwrap_or_else(|| Advert::of(*topic));
+        let known = Entry::default().with(&advert);
+        known.with_context(|| format!("what the service says of {topic}"))?;
+        Ok(Advert { topic: rapids::said(topic, shadow).into_owned(), ..advert })
+    };
+    H::EMITS.iter().map(advert).collect()
 }
 
 /// Names that SNS takes, and one declaration for each event type: a river has one subscription to it.

@@ -35,7 +35,8 @@ async fn a_service_hooks_in_by_itself_and_is_ready_when_its_queue_is_there() {
     let (river, topic) = ("actor".to_owned(), packet.topic().to_owned());
     let subscribe = Command::Subscribe { river, topic, rules: packet.rules().to_vec() };
     let ping = Command::subscribe("actor", "system.Ping");
-    assert_eq!(commands, [subscribe, ping, Command::Advertise { topic: "Played".into() }]);
+    let [played] = <Actor as river::Handler>::adverts().try_into().unwrap();
+    assert_eq!(commands, [subscribe, ping, Command::Advertise(played)]);
     assert_eq!(actor.readiness().missing(), ["river queue"]);
     world::queue(&sqs, "actor-dev").await;
     assert!(actor.readiness().ready().await);

@@ -1,5 +1,6 @@
 //! From the bytes of a record to a command that can be carried out.
 
+use event::Advert;
 use event::control;
 use event::experiment::{Experiment, InvalidExperiment};
 use event::names::{InvalidName, River, Stage, Topic};
@@ -18,8 +19,8 @@ pub(crate) enum Command {
     Route { river: River, routing: Routing },
     /// Take the river down, with what waits in it or once it is empty.
     Remove { river: River, discard: bool },
-    /// List the topic.
-    Advertise { topic: Topic },
+    /// List the topic, and say what its events look like.
+    Advertise { topic: Topic, advert: Box<Advert> },
     /// Assign conversations to arms.
     StartExperiment(Experiment),
     /// Assign no more.
@@ -80,8 +81,8 @@ impl Command {
             control::Command::RemoveRiver { river, discard } => {
                 Self::Remove { river: River::parse(&river, stage)?, discard }
             }
-            control::Command::Advertise { topic } => {
-                Self::Advertise { topic: Topic::parse(&topic)? }
+            control::Command::Advertise(advert) => {
+                Self::Advertise { topic: Topic::parse(&advert.topic)?, advert: Box::new(advert) }
             }
             control::Command::StartExperiment(experiment) => {
                 experiment.validate(stage)?;
@@ -122,7 +123,7 @@ impl Command {
             Self::Remove { .. } => "",
             Self::Subscribe { topic, .. }
             | Self::Unsubscribe { topic, .. }
-            | Self::Advertise { topic } => topic.as_str(),
+            | Self::Advertise { topic, .. } => topic.as_str(),
             Self::StartExperiment(Experiment { name, .. }) | Self::StopExperiment { name } => name,
         }
     }
@@ -165,7 +166,7 @@ mod tests {
         );
         assert_eq!(
             read(r#"{"command":"advertise","commandArgs":{"topic":"ViewPage"}}"#).unwrap(),
-            Command::Advertise { topic }
+            Command::Advertise { topic, advert: Box::new(Advert::of("ViewPage")) }
         );
     }
 

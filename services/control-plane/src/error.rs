@@ -13,6 +13,14 @@ pub(crate) enum Error {
         /// In whose words.
         why: String,
     },
+    /// The command asks for what the platform's own rules forbid: it is quarantined.
+    #[error("{what} is refused: {why}")]
+    Unfit {
+        /// What was asked for.
+        what: String,
+        /// By which rule.
+        why: String,
+    },
     /// Asking again may help: the command is tried again.
     #[error("{call} {target} failed")]
     Unavailable {
@@ -66,7 +74,7 @@ impl Error {
     pub(crate) fn about(self, what: impl std::fmt::Display) -> Self {
         match self {
             Self::Refused { why, .. } => Self::Refused { what: what.to_string(), why },
-            unavailable @ Self::Unavailable { .. } => unavailable,
+            other => other,
         }
     }
 
@@ -83,8 +91,16 @@ impl Error {
     /// Whether asking again cannot help.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
-            Self::Refused { .. } => true,
+            Self::Refused { .. } | Self::Unfit { .. } => true,
             Self::Unavailable { .. } => false,
+        }
+    }
+
+    /// Who refused, in one word, for counting.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unfit { .. } => "unfit",
+            Self::Refused { .. } | Self::Unavailable { .. } => "refused_by_aws",
         }
     }
 

@@ -1,5 +1,6 @@
 //! Settles the records of the control stream: carried out, quarantined, or to be tried again.
 
+use event::control;
 use event::names::Stage;
 use kcl::{Batch, Ended, Failure, PartitionKey, Processor, Record, Scope, ShardContext};
 use quarantine::{Quarantine, Reason};
@@ -42,11 +43,9 @@ impl Processor for Handler {
     }
 }
 
-/// Where a command lies in its stream, as text that sorts as places do: Kinesis numbers the records of a key in their
-/// order, also across splits and merges.
 fn place(record: &Record) -> String {
     let position = record.position;
-    format!("{:0>60}/{:06}", position.sequence.to_string(), position.sub_sequence)
+    control::place(&position.sequence.to_string(), position.sub_sequence)
 }
 
 impl Handler {
@@ -71,7 +70,7 @@ impl Handler {
                 Ok(())
             }
             Err(error) if error.is_refusal() => {
-                let reason = Reason { kind: "refused_by_aws", text: error.explain() };
+                let reason = Reason { kind: error.kind(), text: error.explain() };
                 self.quarantine(kind, shard, record, &reason).await
             }
             Err(error) => Err(self.retry(kind, &error)),

@@ -9,6 +9,7 @@
 //! A command that nobody can carry out goes to the quarantine with every byte and the reason.
 
 mod act;
+mod advertise;
 mod agenda;
 mod arn;
 mod blueprint;

@@ -54,10 +54,7 @@ impl Reconciler {
     pub(crate) async fn apply(&self, command: &Command, place: &str) -> Result<usize, Error> {
         let tables = &self.hands.tables;
         match command {
-            Command::Advertise { topic } => {
-                tables.advertise(topic, self.now()).await?;
-                Ok(1)
-            }
+            Command::Advertise { topic, advert } => self.advertise(topic, advert, place).await,
             Command::StartExperiment(experiment) => {
                 tables.start(experiment, self.now()).await?;
                 self.bring_all(experiment.rivers()).await
@@ -258,7 +255,7 @@ impl Reconciler {
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::MAX)
     }
 }

@@ -7,12 +7,12 @@ mod ensure;
 mod experiments;
 mod rivers;
 mod settings;
+mod topics;
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -23,6 +23,7 @@ use jiff::Timestamp;
 
 pub(crate) use self::rivers::{Removal, Row, Versions};
 pub(crate) use self::settings::Published;
+pub(crate) use self::topics::Advertised;
 use crate::error::Error;
 
 const SUBSCRIBER: &str = "Subscriber";
@@ -215,24 +216,6 @@ impl Tables {
             .key(TOPIC, text(topic.as_str()));
         delete.send().await.map_err(|error| self.failed("DynamoDB DeleteItem", error))?;
         Ok(())
-    }
-
-    /// Lists the topic. One that is listed keeps its time.
-    pub(crate) async fn advertise(&self, topic: &Topic, at: Timestamp) -> Result<(), Error> {
-        let put = self
-            .dynamodb
-            .put_item()
-            .table_name(&self.topics)
-            .item(TOPIC, text(topic.as_str()))
-            .item("AdvertisedAt", text(&at.to_string()))
-            .condition_expression("attribute_not_exists(#topic)")
-            .expression_attribute_names("#topic", TOPIC);
-        let Err(error) = put.send().await else { return Ok(()) };
-        let known = error.as_service_error();
-        if known.is_some_and(PutItemError::is_conditional_check_failed_exception) {
-            return Ok(());
-        }
-        Err(Error::of_call("DynamoDB PutItem", &self.topics, error))
     }
 
     fn status(

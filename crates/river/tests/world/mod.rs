@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use chassis::{Embedded, Kit, Problems, Validate, embed};
 use event::{Draft, Event};
 use local_aws::LocalAws;
-use river::{Context, Failure, Handler, Outcome, Packet};
+use river::{Advert, Context, Failure, Handler, Outcome, Packet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -95,6 +95,10 @@ impl Handler for Actor {
 
     fn listens_to() -> Vec<Packet> {
         vec![Packet::of("Play").reject_value("stage", "elsewhere").forbid_key("forbidden")]
+    }
+
+    fn adverts() -> Vec<Advert> {
+        vec![Advert { owner: Some("theatre".to_owned()), ..Advert::of("Played") }]
     }
 
     async fn build(config: Config, _: &Context) -> anyhow::Result<Self> {

@@ -16,6 +16,8 @@ use event::names::River;
 use kcl::{Position, SequenceNumber, ShardContext};
 use local_aws::LocalAws;
 
+mod advertise;
+
 use super::*;
 use crate::config::Config;
 use crate::control_plane::handler;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod advertise;
 mod chaos;
 mod commands;
 mod common;
