@@ -29,6 +29,9 @@
 {{- if and (not $it.serviceAccount.create) (eq $it.serviceAccount.name "default") -}}
 {{- $wrong = append $wrong (printf "%s.serviceAccount.name is needed where serviceAccount.create is false" $it.path) -}}
 {{- end -}}
+{{- if and (eq $it.kind "river") (has (lower $it.river) (list "rapids" "control")) -}}
+{{- $wrong = append $wrong (printf "%s.river: the platform's own queues are called %s" $it.path $it.river) -}}
+{{- end -}}
 {{- if and (eq $it.kind "river") (ne ($it.mode | default "") "canary") -}}
 {{- with get $rivers $it.river -}}
 {{- $wrong = append $wrong (printf "%s.river: %s is the river of %s; to share its events, be a version with mode: canary" $it.path $it.river .) -}}
