@@ -19,6 +19,9 @@
 {{- $wrong = append $wrong (printf "%s.keda.enabled: keda.authentication.name is needed where keda.authentication.create is false" $it.path) -}}
 {{- end -}}
 {{- range $key, $value := $it.config -}}
+{{- if and (kindIs "slice" $value) (kindIs "map" (first $value)) -}}
+{{- $wrong = append $wrong (printf "%s.config.%s: a list of tables is no setting of any service" $it.path $key) -}}
+{{- end -}}
 {{- with get $decided $key -}}
 {{- $wrong = append $wrong (printf "%s.config.%s: the chart writes this setting; set %s" $it.path $key .) -}}
 {{- end -}}
