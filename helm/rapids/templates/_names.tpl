@@ -21,6 +21,16 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
+{{/* Of a pod: without the chart's version, with which every pod would be replaced at each upgrade of the chart. */}}
+{{- define "rapids.podLabels" -}}
+{{ include "rapids.selectorLabels" . }}
+app.kubernetes.io/version: {{ .version | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: {{ include "rapids.name" .root }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* root, component, and version where a resource has one. */}}
 {{- define "rapids.labels" -}}
 {{ include "rapids.selectorLabels" . }}

@@ -4,7 +4,7 @@
 {{- $root := .root -}}
 metadata:
   labels:
-    {{- include "rapids.labels" (dict "root" $root "component" $it.name "version" ($it.image.tag | default $root.Chart.AppVersion)) | nindent 4 }}
+    {{- include "rapids.podLabels" (dict "root" $root "component" $it.name "version" $it.image.tag) | nindent 4 }}
     {{- with $it.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -92,10 +92,10 @@ spec:
 
 {{/* root, it: what every pod has, those of bootstrap and test too. */}}
 {{- define "rapids.podSettings" -}}
-{{- with .root.Values.global.imagePullSecrets }}
+{{- with .root.Values.global.imagePullSecrets -}}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
-{{- end }}
+{{ end -}}
 securityContext:
   {{- toYaml .it.podSecurityContext | nindent 2 }}
 {{- with .it.priorityClassName }}
@@ -115,6 +115,10 @@ affinity:
 {{- end }}
 {{- end -}}
 
+{{/*
+The instance's role is not the pod's: without the last one, a pod without credentials waits for metadata that nobody lets
+it have, instead of saying what is missing.
+*/}}
 {{- define "rapids.awsEnv" -}}
 {{- with .Values.aws.region -}}
 - name: AWS_REGION
@@ -124,8 +128,6 @@ affinity:
 - name: AWS_ENDPOINT_URL
   value: {{ . | quote }}
 {{ end -}}
-# The instance's role is not the pod's: without this, a pod without credentials waits for metadata that nobody lets
-# it have, instead of saying what is missing.
 - name: AWS_EC2_METADATA_DISABLED
   value: "true"
 {{- end -}}
