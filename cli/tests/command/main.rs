@@ -6,6 +6,7 @@ mod catalogue;
 mod demo;
 mod failures;
 mod manage;
+mod ops;
 mod screen;
 mod scripts;
 mod support;

@@ -1,0 +1,84 @@
+//! The commands that look after the machinery.
+
+use serde_json::Value;
+
+use crate::screen::play;
+use crate::support::{Up, rapids_at, run};
+
+#[test]
+fn a_stage_that_nobody_made_is_sick_and_says_of_what() {
+    let (_up, endpoint) = Up::with("none");
+    play("doctor-nobody", &endpoint);
+}
+
+#[test]
+fn a_stage_in_order_is_well_and_a_river_without_service_is_told() {
+    let (_up, endpoint) = Up::with("control-plane,rapids-reader,segmentation");
+    play("doctor", &endpoint);
+}
+
+#[test]
+fn what_was_changed_by_hand_is_found() {
+    let (_up, endpoint) = Up::with("control-plane,rapids-reader");
+    let (_, err, code) = run(rapids_at(&endpoint).args(["subscribe", "r1", "ViewPage"]));
+    assert_eq!(code, 0, "{err}");
+    delete_queue(&endpoint, "r1-dev");
+    let (out, _, code) = run(rapids_at(&endpoint).args(["doctor", "--json"]));
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let of_river = |finding: &&Value| finding["what"] == "river r1";
+    let river = found["findings"].as_array().unwrap().iter().find(of_river).unwrap();
+    assert_eq!((river["level"].as_str(), code), (Some("warn"), 0), "{out}");
+    assert!(river["says"].as_str().unwrap().contains("create queue r1-dev"), "{river}");
+    let (out, ..) = run(rapids_at(&endpoint).args(["plan"]));
+    assert!(out.contains("create queue r1-dev"), "{out}");
+}
+
+fn delete_queue(endpoint: &str, name: &str) {
+    let credentials = aws_sdk_sqs::config::Credentials::new("local", "local", None, None, "test");
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+        .region(aws_sdk_sqs::config::Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(credentials);
+    let delete = async {
+        let http = chassis::aws_config().await.http_client();
+        let sqs = aws_sdk_sqs::Client::from_conf(config.http_client(http.unwrap()).build());
+        let url = sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+        sqs.delete_queue().queue_url(url).send().await.unwrap();
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(delete);
+}
+
+#[test]
+fn leases_are_listed_released_and_reset() {
+    let (_up, endpoint) = Up::with("control-plane,rapids-reader");
+    let ask = |line: &str, expected: i32| {
+        let (out, err, code) = run(rapids_at(&endpoint).args(line.split_whitespace()));
+        assert_eq!(code, expected, "{line}: {out}{err}");
+        out + &err
+    };
+    let listed = |line: &str| -> Vec<Value> {
+        let listed: Value = serde_json::from_str(&ask(line, 0)).unwrap();
+        listed["leases"].as_array().unwrap().clone()
+    };
+    // The reader has them a moment after it is ready.
+    let leases = (0..100).map(|_| listed("lease list --json"));
+    let leases = leases.into_iter().find(|leases| leases.len() == 4).unwrap();
+    assert!(leases.iter().all(|lease| lease["checkpoint"] == "TRIM_HORIZON"), "{leases:?}");
+    assert_eq!(listed("lease list --json --application control-plane").len(), 1);
+    assert!(ask("lease list", 0).contains("shardId-000000000003"));
+    assert!(ask("lease list --application nobody", 0).contains("nobody-dev does not exist"));
+
+    let shard = "shardId-000000000001";
+    let refused = ask(&format!("lease reset {shard} --to trim-horizon --yes"), 64);
+    assert!(refused.contains("say --force"), "{refused}");
+    let refused = ask(&format!("lease reset {shard} --to trim-horizon --force"), 64);
+    assert!(refused.contains("say --yes"), "{refused}");
+    assert!(ask(&format!("lease reset {shard} --to noon"), 64).contains("trim-horizon"));
+    assert!(ask("lease release shardId-9", 1).contains("rapids lease list"));
+    assert!(ask(&format!("lease release {shard}"), 0).contains("released by"));
+    // Whoever has it next reads on: nothing of the shard is lost.
+    ask(&format!("lease reset {shard} --to 42 --force --yes"), 0);
+    let of_shard = |leases: Vec<Value>| leases.into_iter().find(|it| it["shard"] == shard).unwrap();
+    assert_eq!(of_shard(listed("lease list --json"))["checkpoint"], "42");
+}

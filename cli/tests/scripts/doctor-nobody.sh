@@ -1,0 +1,2 @@
+rapids doctor --stage nobody
+rapids doctor
