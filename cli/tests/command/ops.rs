@@ -1,5 +1,8 @@
 //! The commands that look after the machinery.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::Value;
 
 use crate::screen::play;
@@ -8,7 +11,7 @@ use crate::support::{Up, rapids_at, run};
 #[test]
 fn a_stage_that_nobody_made_is_sick_and_says_of_what() {
     let (_up, endpoint) = Up::with("none");
-    play("doctor-nobody", &endpoint);
+    play("doctor_nobody", &endpoint);
 }
 
 #[test]
@@ -33,20 +36,21 @@ fn what_was_changed_by_hand_is_found() {
     assert!(out.contains("create queue r1-dev"), "{out}");
 }
 
+/// As somebody does in the console of AWS.
 fn delete_queue(endpoint: &str, name: &str) {
-    let credentials = aws_sdk_sqs::config::Credentials::new("local", "local", None, None, "test");
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-        .region(aws_sdk_sqs::config::Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(credentials);
-    let delete = async {
-        let http = chassis::aws_config().await.http_client();
-        let sqs = aws_sdk_sqs::Client::from_conf(config.http_client(http.unwrap()).build());
-        let url = sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
-        sqs.delete_queue().queue_url(url).send().await.unwrap();
-    };
-    tokio::runtime::Runtime::new().unwrap().block_on(delete);
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let body = format!(r#"{{"QueueUrl":"{endpoint}/000000000000/{name}"}}"#);
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.DeleteQueue\r\n\
+         Content-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

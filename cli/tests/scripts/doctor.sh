@@ -1,4 +1,4 @@
 rapids doctor
 rapids doctor --canary
 rapids subscribe r1 system.Ping
-rapids doctor --canary --wait 1
+rapids doctor --canary --wait 4
