@@ -9,7 +9,7 @@ use crate::client::is_missing;
 use crate::session::Session;
 use crate::watch::queue::{Count, Queue};
 
-const BOOTSTRAP: &str = "make it with `rapids bootstrap`, or with the stack of cfn/";
+const BOOTSTRAP: &str = "make it with `rapids bootstrap`, or as infrastructure code";
 
 /// A stream, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ fn of_stream(what: &str, found: Option<&Stream>) -> Vec<Finding> {
         )
     }];
     if !encrypted {
-        let remedy = "`aws kinesis start-stream-encryption`, or the stack of cfn/; an emulator never encrypts";
+        let remedy = "`aws kinesis start-stream-encryption`; an emulator never encrypts";
         findings.push(Finding::warn(what, "it is not encrypted at rest by KMS", remedy));
     }
     findings
