@@ -44,7 +44,8 @@ pub(crate) enum Manage {
             topics: [ViewPage, Offer.*]    # these and no others\n      \
             routing: auto                  # or sns, direct; left out: as it is\n  \
         topics:\n    \
-          ViewPage:                        # advertised\n  \
+          ViewPage:                        # advertised\n    \
+          OfferProposed: {owner: offers, schema: {type: object, required: [price]}}\n  \
         experiments:\n    \
           ranking:\n      \
             on: [ViewPage]\n      \

@@ -112,7 +112,10 @@ async fn rehearse(session: &Session, advert: &Advert) -> Result<()> {
 }
 
 /// Waits until the control plane has settled the command at `place`.
-async fn wait(
+///
+/// # Errors
+/// Its refusal with every reason, or that it has not settled it within `limit`.
+pub(crate) async fn wait(
     session: &Session,
     advert: &Advert,
     place: &str,
@@ -166,21 +169,9 @@ fn outcome(advert: &Advert, place: &str, row: Option<&Topic>) -> Outcome {
         (std::cmp::Ordering::Less, _) => Outcome::Waiting,
         (std::cmp::Ordering::Equal, Some((_, why))) => Outcome::Refused(why.clone()),
         (std::cmp::Ordering::Equal, None) => Outcome::Taken,
-        (std::cmp::Ordering::Greater, _) if says(row, advert) => Outcome::Taken,
+        (std::cmp::Ordering::Greater, _) if row.says(advert) => Outcome::Taken,
         (std::cmp::Ordering::Greater, _) => Outcome::Overtaken,
     }
-}
-
-/// Whether the catalogue says all that the advertisement does.
-fn says(row: &Topic, advert: &Advert) -> bool {
-    fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
-        wanted.is_none() || wanted == found
-    }
-    let entry = &row.entry;
-    is(advert.schema.as_ref(), entry.schema.as_ref())
-        && is(advert.description.as_ref(), entry.description.as_ref())
-        && is(advert.owner.as_ref(), entry.owner.as_ref())
-        && is(advert.example.as_ref(), entry.example.as_ref())
 }
 
 /// The refusal; of incompatibilities each was told before, on a line of its own.

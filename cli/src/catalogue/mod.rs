@@ -4,7 +4,7 @@ mod advertise;
 mod asyncapi;
 mod census;
 mod report;
-mod rows;
+pub(crate) mod rows;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::tail::{Start, Tail};
 use crate::watch::rows::subscriptions;
 
-pub(crate) use self::advertise::run as advertise;
+pub(crate) use self::advertise::{run as advertise, wait};
 
 /// Prints what the settings ask for.
 ///

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use event::Advert;
 use event::catalogue::{
     ADVERTISED_AT, DESCRIPTION, EXAMPLE, Entry, LAST_COMMAND, OWNER, REFUSED, REFUSED_AT, SCHEMA,
     SCHEMA_AT, TOPIC,
@@ -13,18 +14,30 @@ use crate::session::Session;
 
 /// A topic that is advertised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Topic {
-    pub(super) name: String,
-    pub(super) entry: Entry,
-    pub(super) advertised_at: Option<String>,
-    pub(super) schema_at: Option<String>,
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    pub(crate) entry: Entry,
+    pub(crate) advertised_at: Option<String>,
+    pub(crate) schema_at: Option<String>,
     /// When and why the last command about it was refused, if it was.
-    pub(super) refused: Option<(String, String)>,
+    pub(crate) refused: Option<(String, String)>,
     /// Where the last command lies that said more than the name.
-    pub(super) last_command: Option<String>,
+    pub(crate) last_command: Option<String>,
 }
 
 impl Topic {
+    /// Whether the catalogue says all that the advertisement does.
+    pub(crate) fn says(&self, advert: &Advert) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        let entry = &self.entry;
+        is(advert.schema.as_ref(), entry.schema.as_ref())
+            && is(advert.description.as_ref(), entry.description.as_ref())
+            && is(advert.owner.as_ref(), entry.owner.as_ref())
+            && is(advert.example.as_ref(), entry.example.as_ref())
+    }
+
     fn of(row: &HashMap<String, AttributeValue>) -> Option<Self> {
         let word = |name: &str| Some(row.get(name)?.as_s().ok()?.clone());
         let json = |name: &str| serde_json::from_str(&word(name)?).ok();
@@ -45,7 +58,7 @@ impl Topic {
 }
 
 /// Every topic of the stage, by name.
-pub(super) async fn topics(session: &Session) -> anyhow::Result<Vec<Topic>> {
+pub(crate) async fn topics(session: &Session) -> anyhow::Result<Vec<Topic>> {
     let table = session.names.stage.topics_table();
     let scan = session.aws.dynamodb.scan().table_name(&table).consistent_read(true);
     let mut rows = scan.into_paginator().items().send();
@@ -59,7 +72,7 @@ pub(super) async fn topics(session: &Session) -> anyhow::Result<Vec<Topic>> {
 }
 
 /// One topic, if it is advertised; a table that is not there yet has none.
-pub(super) async fn topic(session: &Session, name: &str) -> anyhow::Result<Option<Topic>> {
+pub(crate) async fn topic(session: &Session, name: &str) -> anyhow::Result<Option<Topic>> {
     let table = session.names.stage.topics_table();
     let get = session.aws.dynamodb.get_item().table_name(&table).consistent_read(true);
     match get.key(TOPIC, AttributeValue::S(name.to_owned())).send().await {

@@ -1,18 +1,19 @@
 //! From what a stage is to what it is to be: commands. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use event::Experiment;
 use event::control::Command;
+use event::{Advert, Experiment};
 
 use super::file::{File, RiverSpec};
 use super::state::River;
+use crate::catalogue::rows::Topic;
 
 /// What a stage is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stage {
     pub(super) rivers: BTreeMap<String, River>,
-    pub(super) topics: BTreeSet<String>,
+    pub(super) topics: BTreeMap<String, Topic>,
     /// And whether each runs.
     pub(super) experiments: Vec<(Experiment, bool)>,
 }
@@ -20,12 +21,10 @@ pub(super) struct Stage {
 /// The commands that make `stage` what `file` says, in the order in which they are given: what is new before what
 /// goes, so that an event type that moves from one river to another is in both for a moment rather than in none.
 pub(super) fn commands(stage: &Stage, file: &File, prune: bool) -> Vec<Command> {
-    let mut commands: Vec<_> = file
-        .topics
-        .keys()
-        .filter(|topic| !stage.topics.contains(*topic))
-        .map(|topic| Command::advertise(topic.clone()))
-        .collect();
+    let is_said =
+        |advert: &Advert| stage.topics.get(&advert.topic).is_some_and(|topic| topic.says(advert));
+    let news = file.adverts().filter(|advert| !is_said(advert));
+    let mut commands: Vec<_> = news.map(Command::Advertise).collect();
     let nothing = River::default();
     let rivers = || {
         file.rivers
@@ -100,10 +99,21 @@ fn of_experiments(stage: &Stage, file: &File, prune: bool) -> Vec<Command> {
     commands
 }
 
+/// What the file says of topics and the control plane would refuse, by what the catalogue has.
+pub(super) fn unfit(stage: &Stage, file: &File) -> Vec<String> {
+    let unfit = |advert: Advert| {
+        let entry = stage.topics.get(&advert.topic).map(|topic| topic.entry.clone());
+        let unfit = entry.unwrap_or_default().with(&advert).err()?;
+        Some(format!("topic {}: {unfit}", advert.topic))
+    };
+    file.adverts().filter_map(unfit).collect()
+}
+
 /// A command as a line of a list: `+` for what comes, `-` for what goes, `~` for what changes.
 pub(super) fn line(command: &Command) -> String {
     match command {
-        Command::Advertise(advert) => format!("+ topic {}", advert.topic),
+        Command::Advertise(advert) if advert.is_plain() => format!("+ topic {}", advert.topic),
+        Command::Advertise(advert) => format!("~ topic {}: {}", advert.topic, said(advert)),
         Command::Subscribe { river, topic, rules } if rules.is_empty() => {
             format!("+ river {river}: {topic}")
         }
@@ -121,8 +131,21 @@ pub(super) fn line(command: &Command) -> String {
     }
 }
 
+/// What is said of a topic, in words.
+fn said(advert: &Advert) -> String {
+    let parts = [
+        ("schema", advert.schema.is_some()),
+        ("description", advert.description.is_some()),
+        ("owner", advert.owner.is_some()),
+        ("example", advert.example.is_some()),
+    ];
+    let said: Vec<_> = parts.iter().filter(|(_, is)| *is).map(|(word, _)| *word).collect();
+    said.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
+    use event::catalogue::Entry;
     use event::experiment::Arm;
     use event::packet::Packet;
 
@@ -156,7 +179,7 @@ mod tests {
     fn what_is_as_it_is_to_be_needs_no_command() {
         let file = file("{rivers: {r1: {topics: [B, A]}}, topics: {A: }}");
         let mut found = stage(&[("r1", &["A", "B"]), ("other", &["C"])]);
-        found.topics.insert("A".to_owned());
+        found.topics.insert("A".to_owned(), Topic::default());
         assert!(commands(&found, &file, false).is_empty());
     }
 
@@ -171,6 +194,23 @@ mod tests {
             ["+ topic A", "~ river r1: routing direct", "+ river r2: B", "- river r1: B"]
         );
         assert_eq!(lines(&found, &file, true).last().unwrap(), "- river r3, once it is empty");
+    }
+
+    #[test]
+    fn what_is_said_of_a_topic_is_told_where_it_is_news_and_refused_where_it_breaks_consumers() {
+        let file = file("{topics: {A: {owner: web, schema: {type: object, required: [a]}}}}");
+        let mut found = Stage::default();
+        assert_eq!(lines(&found, &file, false), ["~ topic A: schema, owner"]);
+        let entry = |required: &str| Entry {
+            owner: Some("web".to_owned()),
+            schema: Some(serde_json::json!({"type": "object", "required": [required]})),
+            ..Entry::default()
+        };
+        let topic = Topic { entry: entry("a"), ..Topic::default() };
+        found.topics.insert("A".to_owned(), topic);
+        assert!(commands(&found, &file, false).is_empty() && unfit(&found, &file).is_empty());
+        found.topics.insert("A".to_owned(), Topic { entry: entry("b"), ..Topic::default() });
+        assert!(unfit(&found, &file)[0].starts_with("topic A:"), "{:?}", unfit(&found, &file));
     }
 
     #[test]

@@ -5,12 +5,14 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use event::Experiment;
+use event::catalogue::Entry;
 use event::experiment::Arm;
 use event::names::{River, Stage, Topic};
 use event::packet::Rule;
 use event::route::Routing;
+use event::{Advert, Experiment};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::failure::{Failure, Result};
 
@@ -45,10 +47,17 @@ pub(super) struct RiverSpec {
     pub(super) routing: Option<Routing>,
 }
 
-/// A topic that others may subscribe to. There is nothing to say about it yet but its name.
+/// What is said of a topic that others may subscribe to; what is left out stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TopicSpec {}
+pub(super) struct TopicSpec {
+    /// JSON Schema of the payload.
+    schema: Option<Value>,
+    description: Option<String>,
+    owner: Option<String>,
+    /// A payload.
+    example: Option<Value>,
+}
 
 /// An experiment without its name.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -105,13 +114,25 @@ impl File {
                 format!("river {name}: rules are given for {topic}, which is none of its topics")
             }));
         }
-        for topic in self.topics.keys() {
-            problems.extend(Topic::parse(topic).err().map(|refused| refused.to_string()));
+        for advert in self.adverts() {
+            let refused = Topic::parse(&advert.topic).err().map(|refused| refused.to_string());
+            let unfit = Entry::default().with(&advert).err();
+            let unfit = unfit.map(|unfit| format!("topic {}: {unfit}", advert.topic));
+            problems.extend(refused.or(unfit));
         }
         for experiment in self.experiments() {
             problems.extend(experiment.validate(stage).err().map(|refused| refused.to_string()));
         }
         problems
+    }
+
+    /// Its topics, with what it says of each.
+    pub(super) fn adverts(&self) -> impl Iterator<Item = Advert> {
+        self.topics.iter().map(|(name, spec)| {
+            let TopicSpec { schema, description, owner, example } =
+                spec.clone().unwrap_or_default();
+            Advert { schema, description, owner, example, ..Advert::of(name) }
+        })
     }
 
     /// Its experiments.
@@ -154,6 +175,7 @@ mod tests {
                   ViewPage: [{at: /eventDomain, rule: demand_value, value: web}]
             topics:
               ViewPage:
+              OfferProposed: {owner: offers, schema: {type: object, required: [price]}}
             experiments:
               ranking:
                 on: [ViewPage]
@@ -164,7 +186,9 @@ mod tests {
         let river = &file.rivers["offer-engine"];
         assert_eq!((river.topics.len(), river.routing), (2, Some(Routing::Direct)));
         assert_eq!(river.rules["ViewPage"].len(), 1);
-        assert!(file.topics.contains_key("ViewPage"));
+        let adverts: Vec<_> = file.adverts().collect();
+        assert_eq!((&*adverts[1].topic, adverts[1].is_plain()), ("ViewPage", true));
+        assert_eq!(adverts[0].owner.as_deref(), Some("offers"));
         assert_eq!(file.experiments().next().unwrap().unit, "/subject");
     }
 
@@ -175,16 +199,20 @@ mod tests {
             rivers:
               'r 1': {topics: [A]}
               r2: {topics: [B, B, 'no such'], rules: {C: []}}
+            topics:
+              A: {schema: {type: object}, example: 7}
             experiments:
               alone: {on: [A], arms: [{name: control, weight: 1}]}
             ",
         )
         .unwrap_err();
         let told = problems.join("\n");
-        for part in ["r 1", "B is there twice", "no such", "rules are given for C", "alone"] {
+        for part in
+            ["r 1", "B is there twice", "no such", "rules are given for C", "topic A", "alone"]
+        {
             assert!(told.contains(part), "{part} is not in:\n{told}");
         }
-        assert_eq!(problems.len(), 5, "{told}");
+        assert_eq!(problems.len(), 6, "{told}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
 use super::cost::{Costs, plural};
-use super::diff::{self, line};
+use super::diff::line;
 use super::file::{File, RiverSpec};
 use crate::args::manage::Plan;
 use crate::failure::Result;
@@ -26,10 +26,7 @@ pub(super) async fn run(session: &Session, settings: &Plan) -> Result<()> {
     let stage = &session.names.stage;
     let file = settings.file.as_deref().map(|path| File::read(path, stage)).transpose()?;
     let commands = match &file {
-        Some(file) => {
-            let found = super::apply::look(session).await?;
-            diff::commands(&found, file, settings.prune)
-        }
+        Some(file) => super::apply::changes(session, file, settings.prune).await?,
         None => Vec::new(),
     };
     let foresight = Foresight::open(clients(session), stage).await?;

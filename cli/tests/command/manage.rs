@@ -30,7 +30,8 @@ fn what_machines_are_told_holds_the_same() {
     let planned = ask("plan -f stage.yaml --json");
     let applied = ask("apply -f stage.yaml --json");
     assert_eq!(planned["commands"][0]["command"], "advertise");
-    assert_eq!(applied["commands"].as_array().unwrap().len(), 7);
+    assert_eq!(planned["commands"][0]["commandArgs"]["owner"], "offers");
+    assert_eq!(applied["commands"].as_array().unwrap().len(), 8);
     assert!(applied["commands"].as_array().unwrap().iter().all(|it| it["failed"].is_null()));
     assert_eq!(planned["rivers"][0]["steps"][0]["action"], "createQueue");
     assert_eq!(planned["dollarsPerMillionEvents"]["publish"]["single"], 0.5);

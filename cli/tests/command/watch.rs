@@ -14,6 +14,12 @@ fn what_flows_is_shown_traced_explained_and_sent_again() {
 }
 
 #[test]
+fn who_emits_and_who_consumes_is_told_from_what_was_seen() {
+    let (_up, endpoint) = Up::with("control-plane,rapids-reader");
+    play("flow", &endpoint);
+}
+
+#[test]
 fn what_got_stuck_is_listed_shown_redriven_and_purged() {
     let (_up, endpoint) = Up::with("control-plane,rapids-reader,offer-engine");
     play("stuck", &endpoint);

@@ -14,6 +14,7 @@ rapids rivers route nobody sns
 rapids rivers show nobody
 rapids apply -f wrong.yaml
 rapids apply -f missing.yaml
+rapids apply -f breaking.yaml
 rapids apply -f smaller.yaml --prune
 rapids rivers remove location --discard
 rapids rivers remove audit --discard
