@@ -61,7 +61,8 @@ def selection_of(view):
 
     def arrived():
         for message in rapids("readfrom", "offers", "--wait", "5"):
-            event = json.loads(message["Message"])
+            # By SNS it comes within a notification, directly, as while SNS learns a new filter, as it is.
+            event = json.loads(message["Message"]) if "Message" in message else message
             if event["correlationId"] == view:
                 found.append(event)
         return found

@@ -90,7 +90,9 @@ def until(what, condition):
 
 
 def selection_of(view):
-    events = (json.loads(message["Message"]) for message in rapids("readfrom", "offers", "--wait", "5"))
+    messages = rapids("readfrom", "offers", "--wait", "5")
+    # By SNS an event comes within a notification, directly as it is.
+    events = (json.loads(message["Message"]) if "Message" in message else message for message in messages)
     return next((event for event in events if event["correlationId"] == view), None)
 
 

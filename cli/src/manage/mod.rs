@@ -1,7 +1,7 @@
 //! Commands about the desired state of a stage: what it is, how far AWS has come with it, and how to change it.
 
 mod apply;
-mod cost;
+pub(crate) mod cost;
 mod diff;
 mod file;
 pub(crate) mod plan;

@@ -85,6 +85,9 @@ fn json(lease: &Lease) -> serde_json::Value {
 
 async fn release(session: &Session, leases: &Leases<'_>, shard: &str) -> Result<()> {
     let lease = leases.one(shard).await?;
+    if let Some(under_way) = hand_over(&lease) {
+        return Err(Failure::Usage(under_way));
+    }
     let Some(owner) = lease.owner.clone() else {
         return Err(Failure::Usage(format!("nobody owns {shard}: there is nothing to release")));
     };
@@ -93,20 +96,29 @@ async fn release(session: &Session, leases: &Leases<'_>, shard: &str) -> Result<
     Ok(())
 }
 
-/// Takes the lease from its owner, who writes at the same time.
-async fn evict(leases: &Leases<'_>, mut lease: Lease) -> anyhow::Result<()> {
+/// Takes the lease from its owner, who writes at the same time; the lease afterwards.
+async fn evict(leases: &Leases<'_>, mut lease: Lease) -> anyhow::Result<Lease> {
     let owner = lease.owner.clone();
-    for left in (0..TRIES).rev() {
-        match leases.make(&Transition::Evict, &lease).await {
-            Ok(_) => return Ok(()),
-            Err(error) if left == 0 => return Err(error),
-            Err(_) => lease = leases.one(&lease.key).await?,
+    for _ in 1..TRIES {
+        if let Ok(evicted) = leases.make(&Transition::Evict, &lease).await {
+            return Ok(evicted);
         }
-        if lease.owner != owner {
-            return Ok(());
+        lease = leases.one(&lease.key).await?;
+        if lease.owner != owner || lease.checkpoint_owner.is_some() {
+            anyhow::bail!(
+                "{} changed hands in this moment: look with `rapids lease list`",
+                lease.key
+            );
         }
     }
-    Ok(())
+    leases.make(&Transition::Evict, &lease).await
+}
+
+/// Two workers share a lease for a moment; what is done in that moment, one of them would undo.
+fn hand_over(lease: &Lease) -> Option<String> {
+    let from = lease.checkpoint_owner.as_ref()?;
+    let to = lease.owner.as_deref().unwrap_or("nobody");
+    Some(format!("{} is being handed over from {from} to {to}: wait until that is done", lease.key))
 }
 
 /// Where to, and how.
@@ -136,10 +148,18 @@ async fn reset(session: &Session, leases: &Leases<'_>, shard: &str, reset: Reset
             return Err(Failure::Usage("nothing was done".to_owned()));
         }
     }
-    let reset = leases.make(&Transition::Checkpoint(reset.to), &lease).await?;
-    if reset.owner.is_some() {
-        // It finds out by itself that it has lost the lease; so another needs not wait until it seems dead.
-        evict(leases, reset).await?;
+    // Without an owner first: one of the Java library takes a counter that it does not know for its own, if the owner is.
+    let mut lease = lease;
+    for left in (0..TRIES).rev() {
+        if lease.owner.is_some() {
+            lease = evict(leases, lease).await?;
+        }
+        match leases.make(&Transition::Checkpoint(reset.to), &lease).await {
+            Ok(_) => break,
+            Err(error) if left == 0 || !reset.force => return Err(error.into()),
+            // Another has taken it meanwhile.
+            Err(_) => lease = leases.one(shard).await?,
+        }
     }
     session.output.note(&what);
     Ok(())
@@ -148,6 +168,9 @@ async fn reset(session: &Session, leases: &Leases<'_>, shard: &str, reset: Reset
 /// Why it may not be reset.
 fn refusal(lease: &Lease, reset: Reset) -> Option<String> {
     let shard = &lease.key;
+    if let Some(under_way) = hand_over(lease) {
+        return Some(under_way);
+    }
     if let (Some(owner), false) = (&lease.owner, reset.force) {
         return Some(format!(
             "{owner} owns {shard}: stop it, or say --force and it loses the shard"
@@ -196,5 +219,7 @@ mod tests {
         lease.initial_at = Some(1);
         let latest = Reset { to: Checkpoint::Latest, force: true, yes: true };
         assert!(refusal(&lease, latest).unwrap().contains("sequence number"));
+        lease.checkpoint_owner = lease.owner.replace("other".to_owned());
+        assert!(refusal(&lease, asked(true)).unwrap().contains("from me to other"));
     }
 }

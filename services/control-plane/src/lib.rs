@@ -34,4 +34,4 @@ mod tables;
 
 pub use config::{Config, DeadLetter, Prices, Queue};
 pub use control_plane::{ControlPlane, ensure_tables};
-pub use preview::{Clients, Foresight, Preview, Step, Wish};
+pub use preview::{Clients, Foresight, NeverRan, Preview, Step, Wish};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use event::Packet;
 use event::names::{River, Stage, Topic};
 use event::packet::Rule;
@@ -85,17 +85,21 @@ pub struct Step {
     pub text: String,
 }
 
+/// A stage in which no control plane ever ran.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no control plane has run in stage {0}: start one, it says how it is set")]
+pub struct NeverRan(String);
+
 impl Foresight {
     /// Asks how the control plane of `stage` is set, and what SNS has.
     ///
     /// # Errors
-    /// When no control plane ever ran there, when it is of a version whose settings this one cannot read, and what
+    /// [`NeverRan`], when it is of a version whose settings this one cannot read, and what
     /// AWS fails with.
     pub async fn open(clients: Clients, stage: &Stage) -> anyhow::Result<Self> {
         let tables = Tables::new(clients.dynamodb, stage);
-        let published = tables.published().await?.with_context(|| {
-            format!("no control plane has run in stage {stage}: start one, it says how it is set")
-        })?;
+        let never = || NeverRan(stage.to_string());
+        let published = tables.published().await?.ok_or_else(never)?;
         let config: Config = serde_json::from_str(&published.settings).map_err(|error| {
             anyhow!("the control plane of stage {stage} is of another version than this command, which cannot read its settings: {error}")
         })?;

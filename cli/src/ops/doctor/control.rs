@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use control_plane::{Foresight, Preview};
+use control_plane::{Foresight, NeverRan, Preview};
 use event::names::River as Name;
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,9 +24,13 @@ pub(super) async fn look(session: &Session) -> Vec<Finding> {
     let what = "control plane";
     let foresight = match Foresight::open(clients(session), &session.names.stage).await {
         Ok(foresight) => foresight,
-        Err(error) => {
+        Err(error) if error.is::<NeverRan>() => {
             let says = chassis::explain(error.as_ref());
             return vec![Finding::fail(what, says, "start `control-plane` with this stage")];
+        }
+        Err(error) => {
+            let call = "dynamodb:GetItem and sns:ListSubscriptionsByTopic";
+            return vec![Finding::unseen(what, call, &error)];
         }
     };
     let (rivers, now) = match (state::all(session).await, session.now()) {
@@ -55,7 +59,10 @@ pub(super) async fn look(session: &Session) -> Vec<Finding> {
                 &error,
             )),
         }
-        findings.extend(of_key(session, &name).await);
+        // What is written directly needs no key that SNS can use.
+        if river.row.route.as_deref() != Some("direct") {
+            findings.extend(of_key(session, &name).await);
+        }
     }
     findings
 }
@@ -170,9 +177,11 @@ fn judge_key(what: String, key: &str) -> Option<Finding> {
     if key.is_empty() {
         return None;
     }
-    if key == "alias/aws/sqs" {
+    // By its ARN as well.
+    if key.ends_with("alias/aws/sqs") {
         let remedy = "set `kms_key` of the control plane to a key of yours, whose policy lets sns.amazonaws.com do \
-                      kms:Decrypt and kms:GenerateDataKey* where aws:SourceArn is the SNS topic";
+                      kms:Decrypt and kms:GenerateDataKey* where aws:SourceAccount is the account, and aws:SourceArn \
+                      the topic";
         let says = "it is encrypted by the key that AWS manages, which SNS cannot use: nothing comes in by SNS";
         return Some(Finding::fail(what, says, remedy));
     }

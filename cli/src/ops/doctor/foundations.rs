@@ -6,6 +6,7 @@ use aws_sdk_kinesis::types::{EncryptionType, StreamStatus};
 
 use super::finding::Finding;
 use crate::client::is_missing;
+use crate::manage::cost::plural;
 use crate::session::Session;
 use crate::watch::queue::{Count, Queue};
 
@@ -80,7 +81,8 @@ fn of_stream(what: &str, found: Option<&Stream>) -> Vec<Finding> {
         return vec![Finding::fail(what, "it does not exist", BOOTSTRAP)];
     };
     let is_usable = matches!(status, StreamStatus::Active | StreamStatus::Updating);
-    let says = format!("{}, {shards} open shards, {retention_hours} h retention", status.as_str());
+    let open = plural(usize::try_from(*shards).unwrap_or_default(), "open shard");
+    let says = format!("{}, {open}, {retention_hours} h retention", status.as_str());
     let mut findings = vec![if is_usable {
         Finding::ok(what, says)
     } else {

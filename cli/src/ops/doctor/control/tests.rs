@@ -79,5 +79,6 @@ fn a_key_that_aws_manages_keeps_sns_out() {
     let level = |key| judge_key("queue r1-dev".into(), key).map(|it| it.level);
     assert_eq!(level(""), None);
     assert_eq!(level("alias/aws/sqs"), Some(Level::Fail));
+    assert_eq!(level("arn:aws:kms:eu-west-1:1:alias/aws/sqs"), Some(Level::Fail));
     assert_eq!(level("alias/ours"), Some(Level::Warn));
 }
