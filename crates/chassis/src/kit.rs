@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_types::SdkConfig;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::sync::mpsc::Receiver;
 
@@ -146,6 +147,8 @@ fn registry_of(service: &str) -> Registry {
     let build_info = IntGaugeVec::new(about, &["service", "version"]).expect("a legal metric name");
     build_info.with_label_values(&[service, VERSION]).set(1);
     registry.register(Box::new(build_info)).expect("the first metric of its registry");
+    // CPU, memory, open files and start of the whole process, whoever else is in it.
+    registry.register(Box::new(ProcessCollector::for_self())).expect("names of nobody else");
     registry
 }
 

@@ -81,7 +81,11 @@ impl<H: Handler> Courier<H> {
             };
             drop(turn);
             self.tell(event.as_ref().ok(), &message, &verdict);
+            let lost = verdict.settlement == Settlement::Lost;
             self.settle(event.as_ref().ok(), &message, hold, verdict).await;
+            if let (Ok(event), false) = (&event, lost) {
+                self.reporter.acknowledged(event);
+            }
         } else {
             self.metrics.settled("", "released");
             self.give_back(hold, Duration::ZERO).await;

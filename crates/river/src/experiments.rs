@@ -80,7 +80,8 @@ impl Experiments {
     }
 
     /// Whether an event is for another river, because that belongs to the event's arm.
-    pub(crate) fn is_elsewhere(&self, river: &str, event: &Event) -> bool {
+    #[must_use]
+    pub fn is_elsewhere(&self, river: &str, event: &Event) -> bool {
         let known = Arc::clone(&self.0.borrow());
         let rules: Vec<Rule> =
             known.iter().flat_map(|(it, running)| it.rules_for(river, *running)).collect();

@@ -2,6 +2,7 @@
 //!
 //! Reports are for watchers. They never keep the work waiting: beyond a bound they are dropped, and counted.
 
+mod acknowledged;
 mod ping;
 mod sampler;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, warn};
 
+use acknowledged::Acknowledged;
 pub(crate) use ping::Ping;
 use sampler::Sampler;
 
@@ -68,6 +70,7 @@ pub(crate) struct Reporter {
 struct About {
     context: Context,
     started: Instant,
+    acknowledged: Acknowledged,
 }
 
 /// The task that publishes reports; it ends when every reporter is gone.
@@ -87,7 +90,11 @@ impl Reporter {
     ) -> (Self, Publishing) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let sampler = Arc::new(Mutex::new(Sampler::new(config.rejected_per_minute)));
-        let about = Arc::new(About { context: context.clone(), started: Instant::now() });
+        let about = Arc::new(About {
+            context: context.clone(),
+            started: Instant::now(),
+            acknowledged: Acknowledged::default(),
+        });
         let sender = config.lifecycle.then_some(sender);
         let reporter = Self { sender, about, sampler, metrics };
         let last = CancellationToken::new();
@@ -117,6 +124,13 @@ impl Reporter {
             Moment::Down => "system.ServiceDown",
         };
         self.report(event_type, self.about.payload());
+    }
+
+    /// An event has come here, and is settled or lies in the queue again.
+    pub(crate) fn acknowledged(&self, event: &Event) {
+        if self.sender.is_some() {
+            self.about.acknowledged.note(event);
+        }
     }
 
     /// A message went to the dead-letter queue. Of many in a minute, only some are told here.
@@ -202,6 +216,10 @@ struct Heart<H> {
 }
 
 impl<H: Handler> Heart<H> {
+    fn acknowledged(&self) -> Vec<Event> {
+        self.about.acknowledged.reports(&self.about)
+    }
+
     async fn beat(&self) -> Event {
         let check = timeout(CHECK_WITHIN, self.handler.self_check()).await;
         let check = check.unwrap_or_else(|_| Err("it took too long".to_owned()));
@@ -237,10 +255,14 @@ async fn publish<H: Handler>(
             biased;
             received = reports.recv_many(&mut batch, BATCH_MAX) => {
                 if received == 0 {
+                    put(&rapids, &heart.acknowledged(), &last).await;
                     return;
                 }
             }
-            _ = beats.tick(), if !reports.is_closed() => batch.push(heart.beat().await),
+            _ = beats.tick(), if !reports.is_closed() => {
+                batch.push(heart.beat().await);
+                batch.extend(heart.acknowledged());
+            }
         }
         put(&rapids, &batch, &last).await;
         batch.clear();

@@ -4,10 +4,11 @@
 
 mod world;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::{Kit, Warning, embed};
-use event::Event;
+use event::{Event, EventId};
 use jiff::Timestamp;
 use local_aws::{Fault, Service};
 use river::Report;
@@ -74,6 +75,35 @@ async fn a_heartbeat_tells_what_was_done_and_whether_the_service_is_well() {
     let families = kit.registry().gather();
     let status = families.iter().find(|f| f.name() == "rapids_self_check_status").unwrap();
     assert!(status.get_metric()[0].get_gauge().get_value() < 0.5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn audited_events_are_accounted_for_once_settled_or_given_back_and_no_others() {
+    let world = World::new().await;
+    let (actor, stop, _) = world.start(reporting(&world)).await;
+    let ids: Vec<_> = (0..60).map(|n| format!("play-{n}")).collect();
+    for (n, id) in ids.iter().enumerate() {
+        let payload = match n % 3 {
+            0 => json!({}),
+            1 => json!({"poison": "x"}),
+            _ => json!({"fail": ["not now", 99]}),
+        };
+        world.send(&play(id, payload)).await;
+    }
+    let told = |events: &[Event]| -> BTreeSet<String> {
+        let ids = events.iter().flat_map(|event| event.payload["ids"].as_array().unwrap());
+        ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+    };
+    let audited: BTreeSet<_> =
+        ids.into_iter().filter(|id| EventId::from(id.as_str()).is_audited()).collect();
+    assert!(audited.len() > 2, "{audited:?}");
+    let mut accounts = until(&world, "system.Acknowledged", 1).await;
+    assert_eq!(accounts[0].payload["river"], "actor");
+    stop.cancel();
+    actor.join().await.unwrap();
+    accounts = world.published().await;
+    accounts.retain(|event| event.event_type == "system.Acknowledged");
+    assert_eq!(told(&accounts), audited);
 }
 
 #[tokio::test(start_paused = true)]

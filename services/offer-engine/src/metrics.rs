@@ -23,27 +23,27 @@ impl Metrics {
         let counter = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
         let metrics = Self {
             collected: counter(
-                "offers_collected_total",
+                "offer_engine_offers_total",
                 "Offers by what became of them: added to a window, a duplicate, or late.",
                 "outcome",
             )?,
             late: counter(
-                "offers_late_total",
+                "offer_engine_late_total",
                 "Offers that came after their selection, by what that led to: amended or only recorded.",
                 "action",
             )?,
             amendments: IntCounter::new(
-                "offers_amended_total",
+                "offer_engine_amendments_total",
                 "Selections that were put in the place of another, for offers that came later.",
             )?,
             selections: counter(
-                "offers_selected_total",
+                "offer_engine_selections_total",
                 "Selections by whether there is some offer in them, or none.",
                 "result",
             )?,
             time_to_offer: Histogram::with_opts(
                 HistogramOpts::new(
-                    "offers_time_to_offer_seconds",
+                    "offer_engine_selection_seconds",
                     "Time from the event that opened a window to its selection, in seconds.",
                 )
                 .buckets(vec![0.3, 0.5, 1.0, 1.5, 2.0, 2.25, 2.5, 3.0, 4.0, 5.0, 10.0, 30.0]),

@@ -55,7 +55,7 @@ async fn sallys_offers_are_collected_for_a_while_and_the_best_fitting_comes_firs
     assert_eq!((&payload["revision"], &payload["result"]), (&json!(1), &json!("some")));
     drained(&world).await;
     assert_eq!(world.rapids().await.len(), 1, "something else is on the rapids");
-    assert_eq!(engine.counted("offers_selected_total", "some"), 1);
+    assert_eq!(engine.counted("offer_engine_selections_total", "some"), 1);
     engine.stop().await;
 }
 
@@ -68,7 +68,7 @@ async fn a_view_that_nobody_has_an_offer_for_is_told_too() {
     assert_eq!(selection.payload["result"], "none");
     assert_eq!(selection.payload["offers"], json!([]));
     drained(&world).await;
-    assert_eq!(engine.counted("offers_selected_total", "none"), 1);
+    assert_eq!(engine.counted("offer_engine_selections_total", "none"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,8 +104,8 @@ async fn two_engines_and_two_of_every_message_make_one_content() {
     let contents: BTreeSet<String> = copies.iter().map(Event::to_json).collect();
     assert_eq!(contents.len(), 1, "{contents:#?}");
     let added = |label| {
-        one.counted("offers_collected_total", label)
-            + other.counted("offers_collected_total", label)
+        one.counted("offer_engine_offers_total", label)
+            + other.counted("offer_engine_offers_total", label)
     };
     assert_eq!((added("added"), added("duplicate")), (3, 3));
     one.stop().await;
@@ -169,9 +169,9 @@ async fn a_late_offer_that_is_good_enough_amends_the_selection_once() {
     assert_eq!(amended.payload["windowId"], first.payload["windowId"]);
     assert_ne!(amended.event_id, first.event_id);
     assert_eq!(amended.payload["counts"]["late"], 1);
-    assert_eq!(engine.counted("offers_collected_total", "late"), 1);
-    assert_eq!(engine.counted("offers_collected_total", "duplicate"), 1);
-    assert_eq!(engine.counted("offers_late_total", "amended"), 1);
+    assert_eq!(engine.counted("offer_engine_offers_total", "late"), 1);
+    assert_eq!(engine.counted("offer_engine_offers_total", "duplicate"), 1);
+    assert_eq!(engine.counted("offer_engine_late_total", "amended"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +188,7 @@ async fn a_late_offer_that_changes_nothing_is_recorded_only() {
     send(&world, &offer(&view, "best but much later", "location", 3)).await;
     drained(&world).await;
     assert_eq!(world.rapids().await.len(), 1);
-    assert_eq!(engine.counted("offers_late_total", "recorded"), 2);
+    assert_eq!(engine.counted("offer_engine_late_total", "recorded"), 2);
 }
 
 #[tokio::test(start_paused = true)]
