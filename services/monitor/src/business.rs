@@ -1,0 +1,114 @@
+//! What the business wants to know, event by event.
+
+use event::Event;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::labels::{self, Values};
+use crate::metrics::Offers;
+use crate::views::{Offered, Views};
+
+/// Counts what happens to views and offers.
+#[derive(Debug)]
+pub(crate) struct Business {
+    views: Views,
+    seen: Seen,
+    metrics: Offers,
+}
+
+/// Labels that events decide about.
+#[derive(Debug, Default)]
+struct Seen {
+    offerers: Values,
+    versions: Values,
+    bases: Values,
+    arms: Values,
+    segments: Values,
+    tiers: Values,
+}
+
+impl Business {
+    pub(crate) fn new(config: &Config, metrics: Offers) -> Self {
+        Self { views: Views::new(config), seen: Seen::default(), metrics }
+    }
+
+    /// An event that is no copy of another.
+    pub(crate) fn heard(&mut self, event: &Event, now: Timestamp) {
+        let synthetic = labels::synthetic(event);
+        let word = |name: &str| event.payload.get(name).and_then(Value::as_str).unwrap_or("");
+        match event.event_type.as_str() {
+            "ViewPage" => {
+                self.metrics.page_views.with_label_values(&[synthetic]).inc();
+                let offered = self.views.viewed(event, now);
+                self.offered(offered);
+            }
+            "OfferProposed" => {
+                let (offerer, version) = producer(event);
+                let offerer = self.seen.offerers.of(offerer);
+                let version = self.seen.versions.of(version);
+                let labels = [offerer, version, self.seen.bases.of(word("basis")), synthetic];
+                self.metrics.proposed.with_label_values(&labels).inc();
+            }
+            "OffersSelected" => self.selected(event, word("result") == "some", now),
+            "OffersAmended" => self.metrics.amended.with_label_values(&[synthetic]).inc(),
+            "OfferShown" => {
+                let arm = labels::arm(event);
+                self.metrics.shown.with_label_values(&[self.seen.arms.of(&arm), synthetic]).inc();
+            }
+            "OfferAccepted" => {
+                let (arm, offerer) = (labels::arm(event), self.seen.offerers.of(word("offerer")));
+                let labels = [self.seen.arms.of(&arm), offerer, synthetic];
+                self.metrics.accepted.with_label_values(&labels).inc();
+            }
+            "CustomerSegmented" => {
+                let labels = [self.seen.segments.of(word("segment")), synthetic];
+                self.metrics.segments.with_label_values(&labels).inc();
+            }
+            "MembershipResolved" => {
+                let labels = [self.seen.tiers.of(word("tier")), synthetic];
+                self.metrics.memberships.with_label_values(&labels).inc();
+            }
+            _ => {}
+        }
+    }
+
+    /// Time passes: views are judged.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        for judged in self.views.judge(now) {
+            let synthetic = if judged.synthetic { "true" } else { "false" };
+            self.metrics.judged.with_label_values(&[judged.result, synthetic]).inc();
+        }
+    }
+
+    fn selected(&mut self, event: &Event, some: bool, now: Timestamp) {
+        let synthetic = labels::synthetic(event);
+        let offers = event.payload.get("offers").and_then(Value::as_array);
+        let offers = offers.map(Vec::as_slice).unwrap_or_default();
+        let arm = labels::arm(event);
+        let arm = self.seen.arms.of(&arm);
+        let version = self.seen.versions.of(producer(event).1);
+        let result = if some { "some" } else { "none" };
+        self.metrics.selected.with_label_values(&[version, arm, result, synthetic]).inc();
+        #[expect(clippy::cast_precision_loss, reason = "a selection has no 2^52 offers")]
+        self.metrics.per_view.with_label_values(&[synthetic]).observe(offers.len() as f64);
+        let score = |offer: &Value| offer.get("score").and_then(Value::as_f64);
+        let value: f64 = offers.iter().filter_map(score).filter(|score| *score > 0.0).sum();
+        self.metrics.value.with_label_values(&[arm, synthetic]).inc_by(value);
+        let offered = self.views.selected(event, some, now);
+        self.offered(offered);
+    }
+
+    fn offered(&mut self, offered: Option<Offered>) {
+        let Some(Offered { seconds, arm, synthetic }) = offered else { return };
+        let synthetic = if synthetic { "true" } else { "false" };
+        let labels = [self.seen.arms.of(&arm), synthetic];
+        self.metrics.seconds.with_label_values(&labels).observe(seconds);
+    }
+}
+
+/// Service and version of who emitted it.
+fn producer(event: &Event) -> (&str, &str) {
+    let producer = event.producer.as_ref();
+    producer.map_or(("", ""), |producer| (&producer.service, &producer.version))
+}

@@ -1,0 +1,260 @@
+//! Where an event is shown to all who look at it, and where time passes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use event::{Event, EventId, Packet, Producer};
+use jiff::{SignedDuration, Timestamp};
+use river::Experiments;
+use serde_json::{Value, json};
+use tracing::{error, warn};
+
+use crate::audit::{Audit, Counts, Missing};
+use crate::business::Business;
+use crate::config::Config;
+use crate::instances::{Instance, Instances, State};
+use crate::labels::Values;
+use crate::metrics::Metrics;
+use crate::pings::Pings;
+use crate::probe::{Probes, Verdict};
+use crate::recent::Recent;
+
+/// Losses that are told one by one at a time; all of them are counted.
+const MISSING_TOLD_MAX: usize = 20;
+
+/// All that is known, and what is made of it.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    producer: Producer,
+    river: String,
+    recent: Recent,
+    business: Business,
+    instances: Instances,
+    pings: Pings,
+    audit: Audit,
+    probes: Probes,
+    metrics: Metrics,
+    shown: Shown,
+    rivers: Values,
+}
+
+/// Series of gauges that are there: those that are not any more go.
+#[derive(Debug, Default)]
+struct Shown {
+    instances: BTreeSet<[String; 4]>,
+    ages: BTreeSet<String>,
+}
+
+impl Desk {
+    pub(crate) fn new(config: &Config, producer: Producer, river: &str, metrics: Metrics) -> Self {
+        let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        Self {
+            producer,
+            river: river.to_owned(),
+            recent: Recent::default(),
+            business: Business::new(config, metrics.offers.clone()),
+            instances: Instances::new(signed(config.silent_after)),
+            pings: Pings::new(signed(config.ping_within)),
+            audit: Audit::new(signed(config.missing_after)),
+            probes: Probes::new(&config.probe),
+            metrics,
+            shown: Shown::default(),
+            rivers: Values::of_rivers(),
+        }
+    }
+
+    /// An event came here; false if it is a copy.
+    pub(crate) fn heard(
+        &mut self,
+        event: &Event,
+        experiments: Option<&Experiments>,
+        now: Timestamp,
+    ) -> bool {
+        self.metrics.ways.lag.set(now.duration_since(event.timestamp).as_secs_f64().max(0.0));
+        self.probes.heard(event);
+        if !self.recent.is_new(&event.event_id) {
+            return false;
+        }
+        match event.event_type.as_str() {
+            "system.Pong" => {
+                if let Some((river, seconds)) = self.pings.answered(event, now) {
+                    let river = self.rivers.of(river);
+                    self.metrics.ways.pings.with_label_values(&[river, "answered"]).inc();
+                    self.metrics.ways.ping_seconds.with_label_values(&[river]).observe(seconds);
+                }
+            }
+            "system.Acknowledged" => self.acknowledged(event, now),
+            "system.ServiceHeartbeat" => {
+                self.instances.heard(event, now);
+                let river = event.payload.get("river").and_then(Value::as_str);
+                self.audit.lives(river.unwrap_or_default(), now);
+            }
+            _ => {
+                self.instances.heard(event, now);
+                self.business.heard(event, now);
+                let is_elsewhere =
+                    |river: &str| experiments.is_some_and(|them| them.is_elsewhere(river, event));
+                let (acknowledged, unknown) = self.audit.heard(event, is_elsewhere, now);
+                self.audited("acknowledged", &acknowledged);
+                self.audited("unknown", &unknown);
+            }
+        }
+        true
+    }
+
+    /// What rivers want now. What comes to the monitor's own river is what it knows of: it is not audited.
+    pub(crate) fn wanted(&mut self, mut wanted: BTreeMap<String, Vec<Packet>>, now: Timestamp) {
+        wanted.remove(&self.river);
+        let unknown = self.audit.wanted(&wanted, now);
+        self.audited("unknown", &unknown);
+    }
+
+    /// A ping for all rivers that somebody drinks from.
+    pub(crate) fn ping(&mut self, now: Timestamp) -> Vec<Event> {
+        let rivers = self.instances.rivers();
+        let ping = self.pings.send(rivers, now);
+        ping.into_iter().map(|ping| self.signed(ping)).collect()
+    }
+
+    /// A synthetic customer.
+    pub(crate) fn probe(&mut self, now: Timestamp) -> Vec<Event> {
+        let views = self.probes.start(now);
+        views.into_iter().map(|view| self.signed(view)).collect()
+    }
+
+    /// Time passes: what is due is judged. Returns what the rapids are to be told.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<Event> {
+        self.business.tick(now);
+        for (river, lost) in self.pings.lost(now) {
+            let labels = [self.rivers.of(&river), "lost"];
+            self.metrics.ways.pings.with_label_values(&labels).inc_by(lost);
+            warn!(river, lost, "a ping was not answered in time");
+        }
+        for verdict in self.probes.judge(now) {
+            self.probed(&verdict);
+        }
+        let mut told = self.silences(now);
+        let (missing, unknown) = self.audit.judge(now);
+        self.audited("unknown", &unknown);
+        told.extend(self.missing(&missing, now));
+        self.metrics.ways.pending.set(i64::try_from(self.audit.pending()).unwrap_or(i64::MAX));
+        self.show(now);
+        told
+    }
+
+    /// Another process that drinks from the same river, if there is one.
+    pub(crate) fn rival(&self) -> Option<&str> {
+        let rival = |(name, it): &(&String, &Instance)| {
+            it.river == self.river && it.state == State::Up && **name != self.producer.instance
+        };
+        self.instances.all().find(rival).map(|(name, _)| name.as_str())
+    }
+
+    fn acknowledged(&mut self, event: &Event, now: Timestamp) {
+        let Some(river) = event.payload.get("river").and_then(Value::as_str) else { return };
+        let ids = event.payload.get("ids").and_then(Value::as_array).into_iter().flatten();
+        let ids: Vec<_> = ids.filter_map(Value::as_str).map(EventId::from).collect();
+        let count = self.audit.acknowledged(river, &ids, now);
+        self.audited("acknowledged", &Counts::from([(river.to_owned(), count)]));
+        if event.payload.get("untold").is_some() {
+            let unknown = self.audit.doubt(river);
+            self.audited("unknown", &Counts::from([(river.to_owned(), unknown)]));
+        }
+    }
+
+    fn audited(&mut self, outcome: &str, counts: &Counts) {
+        for (river, count) in counts {
+            let river = self.rivers.of(river);
+            // A river that is audited shows that nothing is missing before anything is.
+            self.metrics.ways.audited.with_label_values(&[river, "missing"]).inc_by(0);
+            self.metrics.ways.audited.with_label_values(&[river, outcome]).inc_by(*count);
+        }
+    }
+
+    fn probed(&self, verdict: &Verdict) {
+        let passed = verdict.failed.is_empty();
+        let labels = [verdict.probe, if passed { "passed" } else { "failed" }];
+        self.metrics.probes.runs.with_label_values(&labels).inc();
+        for (stage, seconds) in &verdict.reached {
+            self.metrics.probes.seconds.with_label_values(&[stage]).observe(*seconds);
+        }
+        for (stage, why) in &verdict.failed {
+            self.metrics.probes.failures.with_label_values(&[stage]).inc();
+            warn!(probe = verdict.probe, stage, why, "a stage of a probe failed");
+        }
+        if passed {
+            let success = self.metrics.probes.success.with_label_values(&[verdict.probe]);
+            success.set(verdict.since.as_duration().as_secs_f64());
+        }
+    }
+
+    fn silences(&mut self, now: Timestamp) -> Vec<Event> {
+        let mut told = Vec::new();
+        for (name, it) in self.instances.fell_silent(now) {
+            warn!(service = it.service, instance = name, river = it.river, "a process fell silent");
+            self.metrics.ways.silences.with_label_values(&[&*it.service]).inc();
+            // What it had settled and not told yet, nobody knows.
+            let unknown = self.audit.doubt(&it.river);
+            self.audited("unknown", &Counts::from([(it.river.clone(), unknown)]));
+            let payload = json!({
+                "service": it.service, "version": it.version, "instance": name, "river": it.river,
+                "heardAt": format!("{:.3}", it.heard),
+            });
+            told.push(self.signed(Event::root("system.ServiceSilent", "system", payload, now)));
+        }
+        told
+    }
+
+    fn missing(&mut self, missing: &[Missing], now: Timestamp) -> Vec<Event> {
+        for it in missing {
+            let (river, event_type) = (&it.river, &it.event_type);
+            error!(river, event_type, event_id = %it.event_id, "an event did not come to its river");
+            self.audited("missing", &Counts::from([(it.river.clone(), 1)]));
+        }
+        let told = missing.iter().take(MISSING_TOLD_MAX).map(|it| {
+            let payload =
+                json!({"river": it.river, "eventId": it.event_id, "eventType": it.event_type});
+            self.signed(Event::root("system.EventMissing", "system", payload, now))
+        });
+        told.collect()
+    }
+
+    fn show(&mut self, now: Timestamp) {
+        let mut counts = BTreeMap::<[String; 4], i64>::new();
+        let mut ages = BTreeMap::<String, f64>::new();
+        for (_, it) in self.instances.all() {
+            for state in State::ALL {
+                let key =
+                    [&*it.service, &*it.version, &*it.river, state.as_str()].map(str::to_owned);
+                *counts.entry(key).or_default() += i64::from(it.state == state);
+            }
+            let age = now.duration_since(it.heard).as_secs_f64().max(0.0);
+            let freshest = ages.entry(it.service.clone()).or_insert(age);
+            *freshest = freshest.min(age);
+        }
+        for (key, count) in &counts {
+            self.metrics
+                .ways
+                .instances
+                .with_label_values(&key.each_ref().map(String::as_str))
+                .set(*count);
+        }
+        for (service, age) in &ages {
+            self.metrics.ways.heartbeat_age.with_label_values(&[service]).set(*age);
+            self.metrics.ways.silences.with_label_values(&[service]).inc_by(0);
+        }
+        let now =
+            Shown { instances: counts.into_keys().collect(), ages: ages.into_keys().collect() };
+        for gone in self.shown.instances.difference(&now.instances) {
+            let labels = gone.each_ref().map(String::as_str);
+            self.metrics.ways.instances.remove_label_values(&labels).ok(); // It was there.
+        }
+        for gone in self.shown.ages.difference(&now.ages) {
+            self.metrics.ways.heartbeat_age.remove_label_values(&[&**gone]).ok(); // It was there.
+        }
+        self.shown = now;
+    }
+
+    fn signed(&self, event: Event) -> Event {
+        Event { producer: Some(self.producer.clone()), ..event }
+    }
+}

@@ -1,0 +1,176 @@
+//! Whose heartbeats are heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use event::Event;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// Processes that are watched; the ones heard of first.
+const WATCHED_MAX: usize = 2_000;
+/// A process that has been silent, or stopping, for so long is forgotten.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was last heard of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    Up,
+    Stopping,
+    Silent,
+}
+
+/// A process of a service, as it names itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Instance {
+    pub(crate) service: String,
+    pub(crate) version: String,
+    pub(crate) river: String,
+    pub(crate) state: State,
+    pub(crate) heard: Timestamp,
+}
+
+/// Processes by their names.
+#[derive(Debug)]
+pub(crate) struct Instances {
+    known: BTreeMap<String, Instance>,
+    silent_after: SignedDuration,
+}
+
+impl State {
+    pub(crate) const ALL: [Self; 3] = [Self::Up, Self::Stopping, Self::Silent];
+
+    /// The label of it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Stopping => "stopping",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+impl Instances {
+    pub(crate) fn new(silent_after: SignedDuration) -> Self {
+        Self { known: BTreeMap::new(), silent_after }
+    }
+
+    /// An event of the life of a service; all others say nothing here.
+    pub(crate) fn heard(&mut self, event: &Event, now: Timestamp) {
+        let state = match event.event_type.as_str() {
+            "system.ServiceUp" | "system.ServiceReady" | "system.ServiceHeartbeat" => State::Up,
+            "system.ServiceStopping" => State::Stopping,
+            "system.ServiceDown" => {
+                self.known.remove(word(event, "instance"));
+                return;
+            }
+            _ => return,
+        };
+        let name = word(event, "instance");
+        if name.is_empty() || (self.known.len() >= WATCHED_MAX && !self.known.contains_key(name)) {
+            return;
+        }
+        // Rivers keep no order: a heartbeat that was overtaken by the goodbye says nothing.
+        let stopping = self.known.get(name).is_some_and(|it| it.state == State::Stopping);
+        let instance = Instance {
+            service: word(event, "service").to_owned(),
+            version: word(event, "version").to_owned(),
+            river: word(event, "river").to_owned(),
+            state: if stopping { State::Stopping } else { state },
+            heard: now,
+        };
+        self.known.insert(name.to_owned(), instance);
+    }
+
+    /// Those that have just fallen silent, by name. A process that was stopping and does not say that it is down was
+    /// killed: it is not missed.
+    pub(crate) fn fell_silent(&mut self, now: Timestamp) -> Vec<(String, Instance)> {
+        let age = |it: &Instance| now.duration_since(it.heard);
+        self.known.retain(|_, it| it.state == State::Up || age(it) < FORGOTTEN_AFTER);
+        let quiet = |it: &&mut Instance| it.state == State::Up && age(it) >= self.silent_after;
+        let mut silent = Vec::new();
+        for (name, it) in &mut self.known {
+            if let Some(it) = Some(it).filter(quiet) {
+                it.state = State::Silent;
+                silent.push((name.clone(), it.clone()));
+            }
+        }
+        silent
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&String, &Instance)> {
+        self.known.iter()
+    }
+
+    /// Rivers that somebody drinks from.
+    pub(crate) fn rivers(&self) -> BTreeSet<String> {
+        let up = self.known.values().filter(|it| it.state == State::Up && !it.river.is_empty());
+        up.map(|it| it.river.clone()).collect()
+    }
+}
+
+fn word<'a>(event: &'a Event, name: &str) -> &'a str {
+    event.payload.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + s).unwrap()
+    }
+
+    fn said(moment: &str, instance: &str) -> Event {
+        let payload =
+            json!({"service": "brand", "version": "1", "instance": instance, "river": "brand"});
+        Event::root(format!("system.{moment}"), "system", payload, at(0))
+    }
+
+    fn instances() -> Instances {
+        Instances::new(SignedDuration::from_secs(45))
+    }
+
+    fn states(instances: &Instances) -> Vec<State> {
+        instances.all().map(|(_, it)| it.state).collect()
+    }
+
+    #[test]
+    fn who_is_not_heard_of_is_silent_once_and_forgotten_later() {
+        let mut instances = instances();
+        instances.heard(&said("ServiceHeartbeat", "a"), at(0));
+        instances.heard(&said("ServiceHeartbeat", "b"), at(0));
+        instances.heard(&said("ServiceHeartbeat", "b"), at(15));
+        assert_eq!(instances.fell_silent(at(44)), []);
+        let silent = instances.fell_silent(at(45));
+        assert_eq!(silent.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(instances.fell_silent(at(46)), []);
+        assert_eq!(states(&instances), [State::Silent, State::Up]);
+        assert_eq!(instances.rivers(), BTreeSet::from(["brand".to_owned()]));
+        instances.heard(&said("ServiceHeartbeat", "a"), at(50));
+        assert_eq!(states(&instances), [State::Up, State::Up]);
+        instances.fell_silent(at(700));
+        instances.fell_silent(at(701));
+        assert_eq!(states(&instances), []);
+    }
+
+    #[test]
+    fn who_says_goodbye_is_not_missed_though_a_heartbeat_comes_after_it() {
+        let mut instances = instances();
+        instances.heard(&said("ServiceReady", "a"), at(0));
+        instances.heard(&said("ServiceStopping", "a"), at(1));
+        instances.heard(&said("ServiceHeartbeat", "a"), at(2));
+        assert_eq!(states(&instances), [State::Stopping]);
+        assert_eq!(instances.fell_silent(at(100)), []);
+        instances.heard(&said("ServiceDown", "a"), at(101));
+        assert_eq!(states(&instances), []);
+    }
+
+    #[test]
+    fn an_event_of_the_business_is_no_sign_of_life() {
+        let mut instances = instances();
+        instances.heard(&Event::root("ViewPage", "web", json!({"instance": "a"}), at(0)), at(0));
+        assert_eq!(states(&instances), []);
+    }
+}

@@ -1,0 +1,87 @@
+//! Synthetic customers: what should follow from their views, and whether it does.
+
+mod run;
+
+use std::collections::HashMap;
+
+use event::{Event, EventId};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::config;
+use run::Run;
+pub(crate) use run::{STAGES, Verdict};
+
+/// The probes, in the order in which they take turns: Sally; somebody whom nobody knows; Sally, whose view is put onto the
+/// rapids twice.
+pub(crate) const NAMES: [&str; 3] = ["sally", "anonymous", "duplicate"];
+/// Domain of their views.
+const DOMAIN: &str = "probe";
+/// Runs that are waited for.
+const RUNS_MAX: usize = 1_000;
+
+/// Probes that are under way.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    customer: String,
+    within: SignedDuration,
+    judged_after: SignedDuration,
+    turn: usize,
+    runs: HashMap<EventId, Run>,
+}
+
+impl Probes {
+    pub(crate) fn new(config: &config::Probe) -> Self {
+        let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        Self {
+            customer: config.customer.clone(),
+            within: signed(config.within),
+            judged_after: signed(config.judged_after),
+            turn: 0,
+            runs: HashMap::new(),
+        }
+    }
+
+    /// The next probe's events, to be put onto the rapids.
+    pub(crate) fn start(&mut self, now: Timestamp) -> Vec<Event> {
+        if self.runs.len() >= RUNS_MAX {
+            return Vec::new();
+        }
+        let name = NAMES[self.turn % NAMES.len()];
+        self.turn += 1;
+        let customer = if name == "anonymous" { "probe-nobody" } else { &*self.customer };
+        let payload = json!({
+            "customerId": customer,
+            "page": "/probe",
+            "location": {"city": "Probeville"},
+        });
+        let view = Event { synthetic: true, ..Event::root("ViewPage", DOMAIN, payload, now) };
+        self.runs.insert(view.event_id.clone(), Run::new(name, now));
+        let copies = if name == "duplicate" { 2 } else { 1 };
+        vec![view; copies]
+    }
+
+    /// An event, copies included.
+    pub(crate) fn heard(&mut self, event: &Event) {
+        if let Some(run) = self.runs.get_mut(event.correlation()) {
+            run.heard(event);
+        }
+    }
+
+    /// Judges the runs that are due.
+    pub(crate) fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
+        let (after, within) = (self.judged_after, self.within);
+        let mut verdicts = Vec::new();
+        self.runs.retain(|_, run| {
+            let due = now.duration_since(run.since()) >= after;
+            if due {
+                verdicts.push(run.verdict(within));
+            }
+            !due
+        });
+        verdicts
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! What became of each view: a selection in time, an empty one, or none.
+
+use std::collections::{HashMap, VecDeque};
+
+use event::{Event, EventId};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::Config;
+use crate::labels;
+
+/// Conversations that are looked at; the oldest beyond are not judged. An hour of thirty views a second.
+const OPEN_MAX: usize = 100_000;
+
+/// Conversations whose view or selection came a short time ago.
+#[derive(Debug)]
+pub(crate) struct Views {
+    open: HashMap<EventId, View>,
+    /// When each was first heard of, in that order.
+    order: VecDeque<(Timestamp, EventId)>,
+    offered_within: SignedDuration,
+    judged_after: SignedDuration,
+}
+
+#[derive(Debug, Default)]
+struct View {
+    /// When the page was viewed, and for whom.
+    viewed: Option<(Timestamp, bool)>,
+    /// Its first selection: when, and the arms.
+    selected: Option<(Timestamp, String)>,
+    /// When the first selection with an offer was made, for any slot.
+    offered: Option<Timestamp>,
+    /// Whether its time to offer was told.
+    timed: bool,
+}
+
+/// Time from a view to its first selection.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Offered {
+    pub(crate) seconds: f64,
+    pub(crate) arm: String,
+    pub(crate) synthetic: bool,
+}
+
+/// What a view came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Judged {
+    /// `offered`, `empty` or `missing`.
+    pub(crate) result: &'static str,
+    pub(crate) synthetic: bool,
+}
+
+impl Views {
+    pub(crate) fn new(config: &Config) -> Self {
+        let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        Self {
+            open: HashMap::new(),
+            order: VecDeque::new(),
+            offered_within: signed(config.offered_within),
+            judged_after: signed(config.judged_after),
+        }
+    }
+
+    /// A page was viewed. Its selection may have come before it.
+    pub(crate) fn viewed(&mut self, event: &Event, now: Timestamp) -> Option<Offered> {
+        let view = self.view(event.correlation(), now);
+        view.viewed.get_or_insert((event.timestamp, event.synthetic));
+        view.time()
+    }
+
+    /// Offers were selected, or none.
+    pub(crate) fn selected(
+        &mut self,
+        event: &Event,
+        some: bool,
+        now: Timestamp,
+    ) -> Option<Offered> {
+        let view = self.view(event.correlation(), now);
+        view.selected.get_or_insert_with(|| (event.timestamp, labels::arm(event)));
+        if some {
+            view.offered = Some(view.offered.map_or(event.timestamp, |at| at.min(event.timestamp)));
+        }
+        view.time()
+    }
+
+    /// Judges what is due. A selection whose view was never heard of, as after a start, is no view.
+    pub(crate) fn judge(&mut self, now: Timestamp) -> Vec<Judged> {
+        let mut judged = Vec::new();
+        while let Some((heard, _)) = self.order.front() {
+            let is_due = now.duration_since(*heard) >= self.judged_after;
+            if !is_due && self.order.len() <= OPEN_MAX {
+                break;
+            }
+            let Some((_, id)) = self.order.pop_front() else { break };
+            if let Some(view) = self.open.remove(&id).filter(|_| is_due) {
+                judged.extend(view.judged(self.offered_within));
+            }
+        }
+        judged
+    }
+
+    fn view(&mut self, conversation: &EventId, now: Timestamp) -> &mut View {
+        if !self.open.contains_key(conversation) {
+            self.order.push_back((now, conversation.clone()));
+        }
+        self.open.entry(conversation.clone()).or_default()
+    }
+}
+
+impl View {
+    /// Once both are known, and once only.
+    fn time(&mut self) -> Option<Offered> {
+        let ((viewed, synthetic), (selected, arm)) = (self.viewed?, self.selected.as_ref()?);
+        if std::mem::replace(&mut self.timed, true) {
+            return None;
+        }
+        let seconds = selected.duration_since(viewed).as_secs_f64().max(0.0);
+        Some(Offered { seconds, arm: arm.clone(), synthetic })
+    }
+
+    fn judged(&self, within: SignedDuration) -> Option<Judged> {
+        let (viewed, synthetic) = self.viewed?;
+        let in_time =
+            |at: Option<Timestamp>| at.is_some_and(|at| at.duration_since(viewed) <= within);
+        let result = if in_time(self.offered) {
+            "offered"
+        } else if in_time(self.selected.as_ref().map(|(at, _)| *at)) {
+            "empty"
+        } else {
+            "missing"
+        };
+        Some(Judged { result, synthetic })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
+    }
+
+    fn view(ms: i64) -> Event {
+        Event::root("ViewPage", "web", Value::Null, at(ms))
+    }
+
+    fn selection(view: &Event, ms: i64) -> Event {
+        let correlation_id = Some(view.event_id.clone());
+        Event { correlation_id, ..Event::root("OffersSelected", "offers", Value::Null, at(ms)) }
+    }
+
+    fn views() -> Views {
+        Views::new(&Config::default())
+    }
+
+    fn result(views: &mut Views) -> Vec<&'static str> {
+        assert_eq!(views.judge(at(9_900)), []);
+        views.judge(at(30_000)).iter().map(|judged| judged.result).collect()
+    }
+
+    #[test]
+    fn a_view_with_offers_in_time_is_covered_whichever_is_heard_first() {
+        for view_first in [true, false] {
+            let (mut views, view) = (views(), view(0));
+            let selection = selection(&view, 2_000);
+            let told = if view_first {
+                assert_eq!(views.viewed(&view, at(10)), None);
+                views.selected(&selection, true, at(2_100))
+            } else {
+                assert_eq!(views.selected(&selection, true, at(2_100)), None);
+                views.viewed(&view, at(2_200))
+            };
+            let offered = Offered { seconds: 2.0, arm: String::new(), synthetic: false };
+            assert_eq!(told, Some(offered));
+            assert_eq!(result(&mut views), ["offered"]);
+        }
+    }
+
+    #[test]
+    fn a_view_without_offers_or_too_late_or_without_a_selection_is_not_covered() {
+        let cases = [
+            (Some(2_000), false, "empty"),
+            (Some(5_001), true, "missing"),
+            (None, false, "missing"),
+        ];
+        for (selected, some, expected) in cases {
+            let (mut views, view) = (views(), view(0));
+            views.viewed(&view, at(10));
+            if let Some(ms) = selected {
+                views.selected(&selection(&view, ms), some, at(ms));
+            }
+            assert_eq!(result(&mut views), [expected]);
+        }
+    }
+
+    #[test]
+    fn several_slots_are_one_view_that_is_timed_once() {
+        let (mut views, view) = (views(), view(0));
+        views.viewed(&view, at(10));
+        assert!(views.selected(&selection(&view, 2_000), false, at(2_000)).is_some());
+        assert_eq!(views.selected(&selection(&view, 2_500), true, at(2_500)), None);
+        assert_eq!(result(&mut views), ["offered"]);
+    }
+
+    #[test]
+    fn a_selection_whose_view_was_before_the_start_is_not_judged() {
+        let mut views = views();
+        views.selected(&selection(&view(0), 2_000), true, at(2_000));
+        assert_eq!(result(&mut views), [""; 0]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_too_much_is_not_judged() {
+        let mut views = views();
+        for _ in 0..OPEN_MAX + 5 {
+            views.viewed(&view(0), at(0));
+        }
+        assert_eq!(views.judge(at(1)), []);
+        assert_eq!((views.open.len(), views.order.len()), (OPEN_MAX, OPEN_MAX));
+    }
+}
