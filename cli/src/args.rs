@@ -3,10 +3,12 @@
 pub(crate) mod catalogue;
 pub(crate) mod manage;
 pub(crate) mod ops;
+pub(crate) mod top;
 pub(crate) mod watch;
 pub(crate) mod words;
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -99,6 +101,12 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+    /// Show shards, rivers, services and offers, live, from the figures of the daemons
+    #[command(after_help = "Examples:\n  \
+        rapids top                                   # with the exports that `rapids up` printed\n  \
+        rapids top --metrics http://127.0.0.1:9090   # a Prometheus: docker compose, or `kubectl port-forward`\n  \
+        rapids top --once --json --metrics http://127.0.0.1:9464/metrics")]
+    Top(top::Top),
     /// Run an embedded AWS with all daemons on 127.0.0.1 until Ctrl-C
     Up(Up),
     /// Run the travel scenario in this process: Sally looks at a page, offers are made and chosen
@@ -157,6 +165,9 @@ pub(crate) struct Up {
     /// Port of the embedded AWS; 0: any
     #[arg(long, default_value_t = 4566)]
     pub(crate) port: u16,
+    /// Address to listen on; 0.0.0.0 only where nobody else can reach it, as in a container: it checks no credentials
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(crate) listen: IpAddr,
     #[command(flatten)]
     pub(crate) shards: Shards,
     /// Port of the first daemon's admin server, the others follow; 0: any

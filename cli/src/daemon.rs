@@ -27,6 +27,8 @@ pub(crate) enum Daemon {
     Brand,
     /// Collects offers and chooses among them.
     OfferEngine,
+    /// Watches the business, the services and the way of events.
+    Monitor,
 }
 
 /// How one daemon is started.
@@ -43,7 +45,7 @@ pub(crate) struct Start {
 
 impl Daemon {
     /// All of them, in the order in which they are started: those that others wait for come first.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::ControlPlane,
         Self::RapidsReader,
         Self::Segmentation,
@@ -51,6 +53,7 @@ impl Daemon {
         Self::Location,
         Self::Brand,
         Self::OfferEngine,
+        Self::Monitor,
     ];
 
     /// Its name.
@@ -63,6 +66,7 @@ impl Daemon {
             Self::Location => "location",
             Self::Brand => "brand",
             Self::OfferEngine => "offer-engine",
+            Self::Monitor => "monitor",
         }
     }
 
@@ -79,6 +83,7 @@ impl Daemon {
             Self::Location => of::<location::Location>(),
             Self::Brand => of::<brand::Brand>(),
             Self::OfferEngine => of::<offer_engine::OfferEngine>(),
+            Self::Monitor => of::<monitor::Monitor>(),
         }
     }
 
@@ -104,6 +109,14 @@ impl Daemon {
             Self::Location => self.drink::<location::Location>(start).await,
             Self::Brand => self.drink::<brand::Brand>(start).await,
             Self::OfferEngine => self.drink::<offer_engine::OfferEngine>(start).await,
+            Self::Monitor => {
+                // On a laptop, only those that somebody sends are views.
+                let probe = monitor::Probe { enabled: false, ..Default::default() };
+                let handler = monitor::Config { probe, ..Default::default() };
+                let config =
+                    river::Config { stage, handler, ..river::Config::<monitor::Config>::default() };
+                self.embed::<river::Service<monitor::Monitor>>(start, config).await
+            }
         }
     }
 

@@ -24,6 +24,7 @@ mod script;
 mod session;
 mod signals;
 mod tail;
+mod top;
 mod tree;
 mod up;
 mod verbs;

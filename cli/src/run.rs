@@ -10,7 +10,9 @@ use crate::args::{Cli, Command, Options};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::session::{DEFAULT_STAGE, Names, Session};
-use crate::{args, bootstrap, catalogue, demo, manage, ops, query, repl, script, up, verbs, watch};
+use crate::{
+    args, bootstrap, catalogue, demo, manage, ops, query, repl, script, top, up, verbs, watch,
+};
 
 /// Runs the command.
 ///
@@ -52,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             Ok(bootstrap::run(&session, shards.count).await?)
         }),
         Some(Command::Query { arguments }) => Err(query::run(&arguments, options.json).into()),
+        Some(Command::Top(settings)) => Ok(runtime.block_on(top::run(&settings, output))?),
         Some(Command::Up(settings)) => {
             let names = Names::of_the_stage(&options)?;
             Ok(runtime.block_on(up::run(names, settings, output))?)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -35,9 +35,9 @@ const SUBSCRIBED_MAX: Duration = Duration::from_secs(60);
 /// What keeps it from starting, or a daemon that ended by itself.
 pub(crate) async fn run(names: Names, settings: Up, output: Output) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let listener = bind(settings.port).await?;
+    let listener = bind(settings.listen, settings.port).await?;
     let address = listener.local_addr().context("the port of the embedded AWS")?;
-    let aws = LocalAws::builder().public_address(address).build();
+    let aws = LocalAws::builder().public_address(reachable(address)).build();
     let stop_aws = CancellationToken::new();
     let server = tokio::spawn({
         let (aws, stop) = (aws.clone(), stop_aws.clone());
@@ -119,13 +119,21 @@ async fn ready(
     }
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+/// "Any address" is one to listen on, not one to call.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+async fn bind(listen: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((listen, port));
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => anyhow!(
-            "port {port} of 127.0.0.1 is in use: stop what listens there, or choose another with --port"
+            "port {port} of {listen} is in use: stop what listens there, or choose another with --port"
         ),
-        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (--port)")),
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (--listen, --port)")),
     })
 }
 
@@ -148,7 +156,12 @@ impl Endpoints {
             ("AWS_DEFAULT_REGION", region()),
         ];
         environment.extend(CREDENTIALS.map(|(name, value)| (name, value.to_owned())));
-        Self { aws: endpoint, admin: admin.collect(), environment }
+        let admin: BTreeMap<_, _> = admin.collect();
+        if !admin.is_empty() {
+            let sources = admin.values().map(|at| format!("{at}/metrics"));
+            environment.push(("RAPIDS_METRICS", sources.collect::<Vec<_>>().join(",")));
+        }
+        Self { aws: endpoint, admin, environment }
     }
 
     fn text(&self) -> String {
@@ -189,7 +202,7 @@ mod tests {
     async fn a_port_in_use_is_told_with_the_way_out() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = bind(port).await.unwrap_err().to_string();
+        let error = bind(Ipv4Addr::LOCALHOST.into(), port).await.unwrap_err().to_string();
         assert!(error.contains(&format!("port {port}")) && error.contains("--port"), "{error}");
     }
 }
