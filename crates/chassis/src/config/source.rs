@@ -17,9 +17,9 @@ use super::suggest;
 const PREFIX: &str = "RAPIDS_";
 /// Names the file itself, so it is no setting.
 pub(crate) const FILE_VARIABLE: &str = "RAPIDS_CONFIG";
-/// Where the archive is: a setting of the archive, and beside that a variable of the command line, which may be exported
-/// where a daemon is started that knows nothing of it.
-const ARCHIVE_VARIABLE: &str = "RAPIDS_ARCHIVE";
+/// Variables of the command line, which may be exported where a daemon is started that knows nothing of them: where the
+/// archive is (to the archive itself a setting), and where `rapids top` finds figures.
+const COMMAND_LINE_VARIABLES: [&str; 2] = ["RAPIDS_ARCHIVE", "RAPIDS_METRICS"];
 /// Separates the parts of a key in a variable's name.
 const NEST: &str = "__";
 
@@ -58,7 +58,7 @@ impl Sources {
             let key = name[PREFIX.len()..].to_ascii_lowercase().replace(NEST, ".");
             let origin = Origin::Variable(name.clone());
             let mut split = Split { known, origin, raw: Some(value), problems };
-            if name == ARCHIVE_VARIABLE && !known.contains_key(&key) {
+            if COMMAND_LINE_VARIABLES.contains(&name.as_str()) && !known.contains_key(&key) {
                 continue;
             }
             if key.split('.').any(str::is_empty) {
