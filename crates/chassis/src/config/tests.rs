@@ -169,7 +169,8 @@ fn a_mistyped_variable_is_told_as_a_variable() {
 
 #[test]
 fn variables_of_the_command_line_may_be_exported_for_every_program() {
-    let exported = [("RAPIDS_ARCHIVE", "./events"), ("RAPIDS_METRICS", "http://127.0.0.1:9464/metrics")];
+    let exported =
+        [("RAPIDS_ARCHIVE", "./events"), ("RAPIDS_METRICS", "http://127.0.0.1:9464/metrics")];
     let settings = loaded("", &exported);
     assert_eq!(settings.service, Example::default());
 }
