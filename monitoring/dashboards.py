@@ -199,7 +199,7 @@ def dashboard(uid, title, description, panels, variables=()):
         ],
         "annotations": {"list": [DEPLOYED]},
         "templating": {"list": [DATASOURCE, NAMESPACE, *variables]},
-        "panels": place(panels),
+        "panels": place([text(f"**{title}.** {description}"), *panels]),
     }
 
 
@@ -253,6 +253,19 @@ MISSING = f'sum(increase(rapids_audit_events_total{{{N}, outcome="missing"}}[$__
 # -- Dashboards
 
 
+# Grafana leaves a block of code as it is: no fonts, no plugin, no picture to load.
+FLOW = """```
+ who emits ──▶ RAPIDS ──▶ reader ──▶ SNS topic ──▶ RIVERS ──▶ services ──▶ offers
+ channels,     Kinesis:   carries    filters by    a queue    location, brand, segmentation, membership answer;
+ probes,       every      each to    event type    for each   the offer engine waits for 2 s and chooses
+ services      event      the topic                service          │
+   ▲           (1)        (2)                      (3)         (4)  │            (5)
+   └──────────────────── answers are events again ◀─────────────────┘
+```
+The five numbers below are these five places. A number that stays behind the one before it shows where events wait: *Rapids and reader* for 1 and 2,
+*Rivers* for 3, *Service* for 4, *Offers* for 5. What could not be handled is in quarantine, with its reason: nothing is thrown away."""
+
+
 def overview():
     return dashboard(
         "overview",
@@ -264,11 +277,13 @@ def overview():
             stat("Fresh events", "Events that are handled within 2 s of their timestamp. Objective: 99.9 %.", "percentunit", FRESH, GREEN_ABOVE(0.99, 0.999), 5, 2),
             stat("Synthetic customers", "Probes that passed all their stages, of those in the time shown. Objective: 99.5 %.", "percentunit", PROBES, GREEN_ABOVE(0.98, 0.995), 5),
             stat("Events missing", "Audited events (one of eight) that a river never accounted for, in the time shown. Any is one too many.", "short", MISSING, [(None, "green"), (1, "red")], 4, 0),
-            row("The flow: producers → rapids → reader → rivers → services → offers"),
-            stat("Onto the rapids", "Records that readers take from the stream.", "rps", rate("rapids_reader_records_total"), width=6),
-            stat("Into rivers", "Deliveries to SNS or straight to queues; one to SNS may feed several rivers.", "rps", rate("rapids_reader_route_total", 'outcome="delivered"'), width=6),
-            stat("Handled", "Events that services have settled.", "rps", rate("rapids_river_messages_total", 'outcome=~"ok|ignored|duplicate|pong"'), width=6),
-            stat("Selections", "Selections for views, synthetic customers included.", "opm", f"60 * {rate('offers_selected_total')}", width=6),
+            row("The flow"),
+            text(FLOW, 9),
+            stat("1 · From the rapids", "Records that readers take from the stream.", "rps", rate("rapids_reader_records_total"), width=5),
+            stat("2 · Carried on", "Deliveries by the reader, to SNS or straight to queues; one to SNS may feed several rivers.", "rps", rate("rapids_reader_route_total", 'outcome="delivered"'), width=5),
+            stat("3 · Waiting in rivers", "Messages that no service has received yet.", "short", f'sum(rapids_river_depth{{{N}, state="visible"}})', GREEN_BELOW(1_000, 10_000), 5, 0),
+            stat("4 · Handled", "Events that services have settled.", "rps", rate("rapids_river_messages_total", 'outcome=~"ok|ignored|duplicate|pong"'), width=5),
+            stat("5 · Selections", "Selections for views, synthetic customers included.", "opm", f"60 * {rate('offers_selected_total')}", width=4),
             graph("Views and selections", "Without synthetic customers. Two lines that part are views without an answer.", "opm", [(f"60 * {rate('offers_page_views_total', REAL)}", "views"), (f"60 * {rate('offers_selected_total', REAL)} or vector(0)", "selections")]),
             graph("Age of events when handled", "From the event's timestamp to the end of its handler, over all rivers but the archive, which gathers on purpose.", "s", quantiles("rapids_river_event_age_seconds", 'river!~"archive.*"')),
             graph("Waiting in rivers", "Messages that nobody has received yet. A line that rises is a service that does not keep up.", "short", [(f'sum by (river) (rapids_river_depth{{{N}, state="visible"}})', "{{river}}")]),

@@ -1,5 +1,7 @@
 //! The grammar of the commands that look after the machinery: leases, and whether all is well.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 /// Commands for those who operate a stage.
@@ -12,6 +14,13 @@ pub(crate) enum Ops {
         rapids doctor --json | jq '.findings[] | select(.level == \"fail\")'\n\n\
         Exit code 0 when nothing failed, warnings or not; 1 otherwise.")]
     Doctor(Doctor),
+    /// Prove the travel scenario: a synthetic customer looks at a page, and everything that should follows, in time
+    #[command(after_help = "Examples:\n  \
+        rapids probe\n  \
+        rapids probe --within 5s --wait 60 --json\n\n\
+        Every event of it is marked as synthetic: what bills, mails or counts customers passes it over.\n\
+        Exit code 0 when every stage came true; 1 otherwise, with the stages that did not.")]
+    Probe(Probe),
     /// Who reads which shard of a stream, and how far; give a shard up, or set where it is read on
     #[command(subcommand)]
     Lease(Lease),
@@ -25,6 +34,20 @@ pub(crate) struct Doctor {
     pub(crate) canary: bool,
     /// Longest wait for the answers
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) wait: u64,
+}
+
+/// Settings of `probe`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Probe {
+    /// Who is a road warrior and a platinum member, by the tables of segmentation and membership
+    #[arg(long, default_value = "probe-sally", value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) customer: String,
+    /// The selection has to follow the view within this time: the engine's window, and 1.5 s for the way
+    #[arg(long, default_value = "3500ms", value_name = "TIME", value_parser = chassis::duration::parse)]
+    pub(crate) within: Duration,
+    /// Longest wait for all stages
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) wait: u64,
 }
 

@@ -3,6 +3,7 @@
 mod doctor;
 mod lease;
 mod leases;
+mod probe;
 
 use crate::args::ops::Ops;
 use crate::failure::Result;
@@ -15,6 +16,7 @@ use crate::session::Session;
 pub(crate) async fn run(session: &Session, command: Ops) -> Result<()> {
     match command {
         Ops::Doctor(settings) => doctor::run(session, &settings).await,
+        Ops::Probe(settings) => probe::run(session, &settings).await,
         Ops::Lease(command) => lease::run(session, command).await,
     }
 }

@@ -36,6 +36,33 @@ fn what_was_changed_by_hand_is_found() {
     assert!(out.contains("create queue r1-dev"), "{out}");
 }
 
+#[test]
+fn a_probe_passes_where_everybody_answers_and_names_the_stage_of_who_does_not() {
+    let (_up, endpoint) = Up::with("all");
+    let (out, err, code) = run(rapids_at(&endpoint).args(["probe", "--json"]));
+    let verdict: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((verdict["passed"].as_bool(), code), (Some(true), 0), "{out}{err}");
+    assert_eq!(verdict["reached"].as_array().unwrap().len(), 8, "{out}");
+    let (out, err, code) =
+        run(rapids_at(&endpoint).args(["probe", "--customer", "probe-nobody", "--wait", "4"]));
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("  baseline_location"), "{out}");
+    assert!(
+        out.contains(r#"FAILED    segment_event: segment is "None", not "RoadWarrior""#),
+        "{out}"
+    );
+    assert!(out.contains("FAILED    combined_offer: it did not come"), "{out}");
+    assert!(err.contains("rapids trace "), "{err}");
+}
+
+#[test]
+fn a_probe_of_a_stage_that_nobody_made_says_so() {
+    let (_up, endpoint) = Up::with("none");
+    let (out, err, code) = run(rapids_at(&endpoint).args(["probe", "--stage", "other"]));
+    assert_eq!((out.as_str(), code), ("", 1));
+    assert!(err.contains("Rapids-other") && err.contains("rapids bootstrap"), "{err}");
+}
+
 /// As somebody does in the console of AWS.
 fn delete_queue(endpoint: &str, name: &str) {
     let address = endpoint.strip_prefix("http://").unwrap();

@@ -19,7 +19,7 @@ mod instances;
 mod labels;
 mod metrics;
 mod pings;
-mod probe;
+pub mod probe;
 mod recent;
 mod views;
 mod wanted;

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::config;
-use run::Run;
-pub(crate) use run::{STAGES, Verdict};
+pub(crate) use run::STAGES;
+pub use run::{Run, Verdict};
 
 /// The probes, in the order in which they take turns: Sally; somebody whom nobody knows; Sally, whose view is put onto the
 /// rapids twice.
@@ -19,6 +19,21 @@ pub(crate) const NAMES: [&str; 3] = ["sally", "anonymous", "duplicate"];
 const DOMAIN: &str = "probe";
 /// Runs that are waited for.
 const RUNS_MAX: usize = 1_000;
+
+/// Somebody who is known: the view, to be put onto the rapids, and what to show the events to that follow. `customer` is a
+/// road warrior and a platinum member, by the tables of segmentation and membership.
+pub fn sally(customer: &str, now: Timestamp) -> (Event, Run) {
+    (view(customer, now), Run::new(NAMES[0], now))
+}
+
+fn view(customer: &str, now: Timestamp) -> Event {
+    let payload = json!({
+        "customerId": customer,
+        "page": "/probe",
+        "location": {"city": "Probeville"},
+    });
+    Event { synthetic: true, ..Event::root("ViewPage", DOMAIN, payload, now) }
+}
 
 /// Probes that are under way.
 #[derive(Debug)]
@@ -50,12 +65,7 @@ impl Probes {
         let name = NAMES[self.turn % NAMES.len()];
         self.turn += 1;
         let customer = if name == "anonymous" { "probe-nobody" } else { &*self.customer };
-        let payload = json!({
-            "customerId": customer,
-            "page": "/probe",
-            "location": {"city": "Probeville"},
-        });
-        let view = Event { synthetic: true, ..Event::root("ViewPage", DOMAIN, payload, now) };
+        let view = view(customer, now);
         self.runs.insert(view.event_id.clone(), Run::new(name, now));
         let copies = if name == "duplicate" { 2 } else { 1 };
         vec![view; copies]

@@ -24,7 +24,7 @@ const ANONYMOUS: [&str; 5] =
 
 /// A run under way.
 #[derive(Debug)]
-pub(super) struct Run {
+pub struct Run {
     probe: &'static str,
     since: Timestamp,
     /// When each stage came to pass for the first time.
@@ -37,14 +37,15 @@ pub(super) struct Run {
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Verdict {
-    pub(crate) probe: &'static str,
+pub struct Verdict {
+    /// The probe's name.
+    pub probe: &'static str,
     /// When it began.
-    pub(crate) since: Timestamp,
+    pub since: Timestamp,
     /// Stages that came to pass, after so many seconds.
-    pub(crate) reached: Vec<(&'static str, f64)>,
+    pub reached: Vec<(&'static str, f64)>,
     /// Stages that did not, or wrongly, and what is wrong. The run is passed if there is none.
-    pub(crate) failed: Vec<(&'static str, String)>,
+    pub failed: Vec<(&'static str, String)>,
 }
 
 impl Run {
@@ -57,8 +58,8 @@ impl Run {
         self.since
     }
 
-    /// An event of its conversation.
-    pub(super) fn heard(&mut self, event: &Event) {
+    /// An event of its conversation, copies included.
+    pub fn heard(&mut self, event: &Event) {
         if !event.synthetic {
             let what =
                 format!("{} {} is not marked as synthetic", event.event_type, event.event_id);
@@ -80,10 +81,17 @@ impl Run {
         }
     }
 
-    pub(super) fn verdict(&self, within: SignedDuration) -> Verdict {
+    /// Whether all has come that was expected, rightly or not.
+    pub fn is_complete(&self) -> bool {
+        let came =
+            |stage: &&str| self.reached.contains_key(*stage) || self.wrong.contains_key(*stage);
+        self.expected().iter().all(came)
+    }
+
+    /// How it went, up to now.
+    pub fn verdict(&self, within: SignedDuration) -> Verdict {
         let mut wrong = self.wrong.clone();
-        let expected = if self.probe == "anonymous" { &ANONYMOUS[..] } else { &STAGES[..8] };
-        for stage in expected {
+        for stage in self.expected() {
             if !self.reached.contains_key(stage) {
                 wrong.entry(stage).or_insert_with(|| "it did not come".to_owned());
             }
@@ -103,6 +111,10 @@ impl Run {
             reached: reached.map(|(stage, took)| (*stage, took.as_secs_f64().max(0.0))).collect(),
             failed: wrong.into_iter().collect(),
         }
+    }
+
+    fn expected(&self) -> &'static [&'static str] {
+        if self.probe == "anonymous" { &ANONYMOUS } else { &STAGES[..8] }
     }
 
     /// The stage that an event is, or what is wrong with it; none if it is no stage.
