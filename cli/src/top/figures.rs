@@ -110,7 +110,8 @@ impl Reading {
 /// What is to be shown of two looks.
 pub(super) fn of(before: &Reading, now: &Reading) -> Figures {
     let seconds = now.at.duration_since(before.at).as_secs_f64().max(0.001);
-    let change = Change { before: series(before), now, seconds };
+    let known = before.processes.keys().map(String::as_str).collect();
+    let change = Change { before: series(before), known, now, seconds };
     Figures {
         offers: change.offers(),
         services: change.services(),
@@ -136,6 +137,8 @@ fn key<'a>(process: &'a str, sample: &'a Sample) -> (&'a str, &'a str, Vec<(&'a 
 
 struct Change<'a> {
     before: Series<'a>,
+    /// Processes that were there before.
+    known: BTreeSet<&'a str>,
     now: &'a Reading,
     seconds: f64,
 }
@@ -155,7 +158,8 @@ impl<'a> Change<'a> {
         values.reduce(|a, b| a + b)
     }
 
-    /// By how much counters rose. One that is lower than before began anew; one that was not there is not a rise.
+    /// By how much counters rose. One that is lower than before began anew, and one that was not there has risen from
+    /// nothing, unless its process was not there either: nobody can say when it rose.
     fn rise(&self, name: &'a str, of: impl Fn(&str, &Sample) -> bool) -> f64 {
         let rises =
             self.all(name).filter(|(process, it)| of(process, it)).map(|(process, it)| match self
@@ -164,6 +168,7 @@ impl<'a> Change<'a> {
             {
                 Some(before) if *before <= it.value => it.value - before,
                 Some(_) => it.value,
+                None if self.known.contains(process) => it.value,
                 None => 0.0,
             });
         // The sum of nothing is -0.

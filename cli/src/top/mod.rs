@@ -5,6 +5,7 @@ mod figures;
 mod picture;
 mod source;
 
+use std::collections::VecDeque;
 use std::io::{Write as _, stdout};
 use std::time::Duration;
 
@@ -16,11 +17,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::args::top::Top;
 use crate::output::Output;
 use crate::signals::Signals;
-use figures::Reading;
+use figures::{Figures, Reading};
 use source::Source;
 
 /// Shortest time between two looks: rates over less would only flicker.
 const EVERY_LEAST: Duration = Duration::from_millis(100);
+/// Rates are over so much time: what is told per minute would jump about over the time between two looks.
+const WINDOW: Duration = Duration::from_secs(30);
 /// Into the other screen without a cursor, and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
@@ -40,8 +43,8 @@ pub(crate) async fn run(settings: &Top, output: Output) -> anyhow::Result<()> {
     let every = settings.every.max(EVERY_LEAST);
     let live = output.terminal && !settings.once && !output.json;
     let _screen = live.then(Screen::enter);
-    let mut before = look(&sources).await;
-    let mut ticks = interval_at(before.at + every, every);
+    let mut looks = Looks::from(look(&sources).await);
+    let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -49,8 +52,8 @@ pub(crate) async fn run(settings: &Top, output: Output) -> anyhow::Result<()> {
             () = signals.next() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        let now = look(&sources).await;
-        let figures = figures::of(&before, &now);
+        let figures = looks.add(look(&sources).await);
+        let now = looks.last();
         if live {
             draw(&picture::lines(&figures, output.paint()));
         } else if output.json {
@@ -66,7 +69,28 @@ pub(crate) async fn run(settings: &Top, output: Output) -> anyhow::Result<()> {
             }
             return Ok(());
         }
-        before = now;
+    }
+}
+
+/// What was seen within the window, the oldest first.
+struct Looks(VecDeque<Reading>);
+
+impl Looks {
+    fn from(first: Reading) -> Self {
+        Self(VecDeque::from([first]))
+    }
+
+    /// One more look, and the figures by it.
+    fn add(&mut self, now: Reading) -> Figures {
+        while self.0.get(1).is_some_and(|second| now.at.duration_since(second.at) >= WINDOW) {
+            self.0.pop_front();
+        }
+        self.0.push_back(now);
+        figures::of(&self.0[0], self.last())
+    }
+
+    fn last(&self) -> &Reading {
+        &self.0[self.0.len() - 1]
     }
 }
 
@@ -111,5 +135,22 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         show(LEAVE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_over_the_window_however_often_one_looks() {
+        let start = Instant::now();
+        let look = |s: u64| Reading::new(start + Duration::from_secs(s), Timestamp::UNIX_EPOCH);
+        let mut looks = Looks::from(look(0));
+        for s in 1..100 {
+            looks.add(look(s));
+            let over = looks.last().at.duration_since(looks.0[0].at);
+            assert_eq!(over, Duration::from_secs(s).min(WINDOW));
+        }
     }
 }

@@ -108,3 +108,14 @@ SHARD                 READ BY        AT  BEHIND  CHECKPOINT AGE
 shardId-000000000000  rapids-reader  r   250 ms               -";
     assert_eq!(picture::lines(&figures, Paint::NONE).join("\n"), expected);
 }
+
+#[test]
+fn a_counter_that_is_born_has_risen_and_one_of_a_new_process_has_not() {
+    let born = r#"rapids_build_info{service="rapids-reader",version="1"} 1
+rapids_reader_records_total{outcome="published"} 100
+rapids_reader_records_total{outcome="quarantined"} 20
+"#;
+    let figures = looks([&[("r", Ok(READER))], &[("r", Ok(born)), ("new", Ok(born))]]);
+    let [reader] = &figures.services[..] else { panic!("{figures:?}") };
+    assert!((reader.handled_per_second - 2.0).abs() < 0.01, "{reader:?}");
+}
