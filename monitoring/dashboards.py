@@ -290,7 +290,7 @@ def overview():
             graph("Reader behind the tip", "How far behind the newest record each stream's slowest shard is read.", "s", [(f"max by (service) ({whose('kcl_shard_behind_seconds', 'rapids-reader')})", "{{service}}")]),
             graph("In quarantine", "Messages in dead-letter queues. They are kept for 14 days, with their reasons: `rapids dlq list RIVER`.", "short", [(f"sum by (river) (rapids_dlq_depth{{{N}}})", "{{river}}")], thresholds=GREEN_BELOW(1, 1)),
             graph("Processes", "Processes whose heartbeats are heard, by service.", "short", [(f'sum by (service) (rapids_service_instances{{{N}, state="up"}})', "{{service}}")]),
-            table("Alerts that fire", "Empty when all is well. Each has a page in docs/runbooks.", "short", [('count by (alertname, severity, river, service) (ALERTS{alertstate="firing"}) or label_replace(vector(0), "alertname", "none", "", "")', "")], 24),
+            table("Alerts that fire", "`none` when all is well. Each has a page in docs/runbooks.", "short", [('count by (alertname, severity, river, service) (ALERTS{alertstate="firing"}) or label_replace(vector(0) unless on () count(ALERTS{alertstate="firing"}), "alertname", "none", "", "")', "")], 24),
         ],
     )
 
@@ -307,6 +307,7 @@ def reader():
             stat("Key space without a lease", "For how long some part of the stream is read by nobody.", "s", f"max({mine('kcl_hash_range_hole_seconds')})", GREEN_BELOW(10, 60), 6),
             stat("Quarantined", "Records in the time shown that could not be carried: `rapids dlq list Rapids`.", "short", f"sum(increase(rapids_reader_quarantined_total{{{N}}}[$__range])) or vector(0)", [(None, "green"), (1, "red")], 6, 0),
             graph("Records by what became of them", "`published` went to all that were to get them; `quarantined` could not go to some.", "rps", [(rate("rapids_reader_records_total", by="outcome"), "{{outcome}}")], stacked=True),
+            graph("Records by shard", "A shard that has much more than the others is hot: its partition keys are too few, or one of them is too busy.", "rps", [(rate("rapids_reader_records_total", by="shard"), "{{shard}}")]),
             graph("Deliveries by way", "By the SNS topic, or straight to a river's queue; retried ones were not accepted at first.", "rps", [(rate("rapids_reader_route_total", by="mode, outcome"), "{{mode}} {{outcome}}")]),
             graph("Behind the tip, by shard", "Seconds between the newest record of a shard and the one that was read last.", "s", [(f"max by (shard) ({mine('kcl_shard_behind_seconds')})", "{{shard}}")]),
             graph("Age of the checkpoint, by shard", "A crash at that moment reads so much again.", "s", [(f"max by (shard) ({mine('kcl_shard_checkpoint_age_seconds')})", "{{shard}}")]),

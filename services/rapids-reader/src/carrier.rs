@@ -75,10 +75,12 @@ impl Processor for Carrier {
 
     async fn started(&self, shard: &ShardContext) {
         self.forget(&shard.id);
+        self.metrics.shard_started(&shard.id);
     }
 
     async fn ended(&self, shard: &ShardContext, _why: Ended) {
         self.forget(&shard.id);
+        self.metrics.shard_ended(&shard.id);
     }
 }
 
@@ -176,8 +178,8 @@ impl Carrier {
         left.iter_mut().for_each(|(&index, owed)| owed.quarantined = was_put(index));
         let done = (0..batch.records.len()).filter(|index| !left.contains_key(index));
         let (quarantined, carried): (Vec<_>, Vec<_>) = done.partition(|&index| was_put(index));
-        self.metrics.done(carried.len(), quarantined.len());
         let (shard, behind_ms) = (&*batch.shard.id, batch.millis_behind_latest);
+        self.metrics.done(shard, carried.len(), quarantined.len());
         if left.is_empty() {
             info!(shard, records = batch.records.len(), behind_ms, "carried a batch");
             return Ok(());

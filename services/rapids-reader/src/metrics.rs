@@ -11,6 +11,9 @@ pub(crate) enum Mode {
     Direct,
 }
 
+/// What becomes of a record.
+const OUTCOMES: [&str; 2] = ["published", "quarantined"];
+
 /// Counters and gauges of one reader.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -29,10 +32,12 @@ impl Metrics {
         let counter = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
         let gauge = |name, help| IntGauge::new(name, help);
         let metrics = Self {
-            records: counter(
-                "rapids_reader_records_total",
-                "Records of the rapids by what became of them.",
-                "outcome",
+            records: IntCounterVec::new(
+                Opts::new(
+                    "rapids_reader_records_total",
+                    "Records of the rapids by what became of them; of shards that this process reads.",
+                ),
+                &["shard", "outcome"],
             )?,
             quarantined: counter(
                 "rapids_reader_quarantined_total",
@@ -76,10 +81,23 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// A shard is read from now on. A counter that is born with its first records hides these from every `rate()`.
+    pub(crate) fn shard_started(&self, shard: &str) {
+        self.done(shard, 0, 0);
+    }
+
+    /// A shard is not read here any more: its series go, or there would be one for each that ever was.
+    pub(crate) fn shard_ended(&self, shard: &str) {
+        for outcome in OUTCOMES {
+            self.records.remove_label_values(&[shard, outcome]).ok(); // Absent where it did not begin.
+        }
+    }
+
     /// Records that are done with: carried to all that were to get them, or in the quarantine for some of these.
-    pub(crate) fn done(&self, carried: usize, quarantined: usize) {
-        self.records.with_label_values(&["published"]).inc_by(carried as u64);
-        self.records.with_label_values(&["quarantined"]).inc_by(quarantined as u64);
+    pub(crate) fn done(&self, shard: &str, carried: usize, quarantined: usize) {
+        for (outcome, records) in OUTCOMES.into_iter().zip([carried, quarantined]) {
+            self.records.with_label_values(&[shard, outcome]).inc_by(records as u64);
+        }
     }
 
     /// A record was put into the quarantine.
@@ -116,5 +134,28 @@ impl Metrics {
             Mode::Direct => "direct",
         };
         self.routed.with_label_values(&[mode, outcome]).inc_by(entries as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_counts_from_nothing_on_and_goes_when_it_is_read_elsewhere() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let series = || {
+            let families = registry.gather();
+            let of =
+                |it: &&prometheus::proto::MetricFamily| it.name() == "rapids_reader_records_total";
+            families.iter().find(of).map_or(0, |it| it.get_metric().len())
+        };
+        metrics.shard_started("a");
+        metrics.shard_started("b");
+        assert_eq!(series(), 4);
+        metrics.done("a", 3, 1);
+        metrics.shard_ended("a");
+        assert_eq!(series(), 2);
     }
 }

@@ -65,7 +65,9 @@ async fn an_event_that_nobody_wants_and_one_that_is_none_stop_nothing_behind_the
     assert_eq!(malformed.body(), Some("{oops"));
     until("the counts are right", async || {
         let done = |outcome| {
-            reader.metric(&format!(r#"rapids_reader_records_total{{outcome="{outcome}"}}"#))
+            let shard = "shardId-000000000000";
+            let labels = format!(r#"{{outcome="{outcome}",shard="{shard}"}}"#);
+            reader.metric(&format!("rapids_reader_records_total{labels}"))
         };
         (done("published"), done("quarantined")) == (3.0, 1.0)
     })
