@@ -364,7 +364,7 @@ def service():
             stat("Failed", "Attempts that failed; they come again.", "ops", f"sum({rated('rapids_river_messages_total', 'outcome=~' + chr(34) + 'failed|retry|lost' + chr(34))}) or vector(0)", GREEN_BELOW(0.1, 1), 4),
             stat("Memory", "Of all processes.", "bytes", f"sum({mine('process_resident_memory_bytes')})", width=4),
             stat("CPU", "Cores that all processes use.", "short", f"sum({rated('process_cpu_seconds_total')})", width=4, decimals=2),
-            table("Versions", "Which build of which service runs, and how often.", "short", [(f"count by (service, version) ({info})", "")], 8),
+            table("Versions", "Which build of which service runs, and how often.", "short", [(f"count by (service, version, revision) ({info})", "")], 8),
             graph("Heartbeats", "Time since anything was heard of the service's freshest process.", "s", [(f'max by (service) (rapids_service_heartbeat_age_seconds{{{N}, service=~"$service"}})', "{{service}}")], thresholds=GREEN_BELOW(45, 45)),
             graph("Settled, by outcome", "Messages of the services' rivers by what became of them.", "ops", [(f"sum by (service, outcome) ({rated('rapids_river_messages_total')})", "{{service}} {{outcome}}")]),
             graph("Time to handle, p95", "Of an event, its answers published.", "s", [(f"histogram_quantile(0.95, sum by (le, service) ({rated('rapids_river_handle_seconds_bucket')}))", "{{service}}")]),

@@ -10,7 +10,7 @@ use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::sync::mpsc::Receiver;
 
 use crate::warnings::Warning;
-use crate::{Clock, Readiness, VERSION};
+use crate::{Clock, REVISION, Readiness, VERSION};
 
 /// Clients, clock, metrics and readiness of one service. Cheap to clone; two kits share nothing.
 #[derive(Clone, Debug)]
@@ -144,8 +144,9 @@ impl Kit {
 fn registry_of(service: &str) -> Registry {
     let registry = Registry::new();
     let about = Opts::new("rapids_build_info", "Which build of which service this is; always 1.");
-    let build_info = IntGaugeVec::new(about, &["service", "version"]).expect("a legal metric name");
-    build_info.with_label_values(&[service, VERSION]).set(1);
+    let labels = ["service", "version", "revision"];
+    let build_info = IntGaugeVec::new(about, &labels).expect("a legal metric name");
+    build_info.with_label_values(&[service, VERSION, REVISION]).set(1);
     registry.register(Box::new(build_info)).expect("the first metric of its registry");
     // CPU, memory, open files and start of the whole process, whoever else is in it.
     registry.register(Box::new(ProcessCollector::for_self())).expect("names of nobody else");

@@ -38,3 +38,8 @@ pub use warnings::Warning;
 
 /// The version of this build, the same for every crate of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Commit that the system was built from, where whoever built it told (`RAPIDS_REVISION`, as docker/Dockerfile does).
+pub const REVISION: &str = match option_env!("RAPIDS_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};

@@ -115,8 +115,10 @@ async fn the_admin_server_answers_from_start_to_settled() {
 
     let (status, metrics) = get(admin, "/metrics").await;
     assert_eq!(status, 200);
-    let build =
-        format!("rapids_build_info{{service=\"probe\",version=\"{}\"}} 1", chassis::VERSION);
+    let build = format!(
+        r#"rapids_build_info{{revision="unknown",service="probe",version="{}"}} 1"#,
+        chassis::VERSION
+    );
     assert!(metrics.contains(&build), "{metrics}");
     assert_eq!(get(admin, "/").await.0, 404);
 
