@@ -166,7 +166,11 @@ struct Seen {
 }
 
 impl Seen {
+    /// Synthetic customers decide nothing.
     fn add(&mut self, experiment: &Experiment, event: &Event) {
+        if event.synthetic {
+            return;
+        }
         let conversation = event.correlation();
         if let Some(arm) = experiment.arm_of(event) {
             self.arms.entry(conversation.clone()).or_insert_with(|| arm.to_owned());
@@ -249,8 +253,10 @@ mod tests {
         let mut bold =
             event("OffersSelected", "b", json!({"offers": [{"score": 7.5}, {"score": 1}]}));
         bold.experiments.insert("ranking".into(), "bold".into());
+        let probe = Event { synthetic: true, ..event("ViewPage", "probe", json!({})) };
         let mut seen = Seen::default();
         for event in [
+            probe,
             event("ViewPage", "a", json!({})),
             event("OffersSelected", "a", json!({"offers": []})),
             bold,

@@ -330,7 +330,10 @@ impl Process {
             clippy::cast_sign_loss,
             reason = "counters go up, and not far in a test"
         )]
-        let value = |metric: &prometheus::proto::Metric| metric.get_counter().get_value() as u64;
+        let value = |metric: &prometheus::proto::Metric| {
+            // One of the two is not there, and 0.
+            metric.get_counter().get_value() as u64 + metric.get_histogram().get_sample_count()
+        };
         metrics.filter(labelled).map(value).sum()
     }
 

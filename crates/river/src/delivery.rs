@@ -83,7 +83,9 @@ impl<H: Handler> Courier<H> {
             self.tell(event.as_ref().ok(), &message, &verdict);
             let lost = verdict.settlement == Settlement::Lost;
             self.settle(event.as_ref().ok(), &message, hold, verdict).await;
-            if let (Ok(event), false) = (&event, lost) {
+            if let (Ok(event), false) = (&event, lost)
+                && !self.is_own(event)
+            {
                 self.reporter.acknowledged(event);
             }
         } else {
@@ -110,6 +112,11 @@ impl<H: Handler> Courier<H> {
             packet::Verdict::NotMine => Verdict::not_mine(),
             packet::Verdict::Invalid(problems) => Verdict::invalid(problems),
         }
+    }
+
+    /// Whether the service sent it to its own river, as a timer: it was never on the rapids.
+    fn is_own(&self, event: &Event) -> bool {
+        self.listens_to.iter().any(|it| it.is_own() && it.topic() == event.event_type)
     }
 
     /// Counts a verdict, and logs what went wrong.
@@ -165,7 +172,7 @@ impl<H: Handler> Courier<H> {
             done = timeout(self.handle_limit, work) => done,
         };
         let age = rapids::now(&self.clock).duration_since(event.timestamp);
-        let age = age.try_into().unwrap_or(Duration::ZERO);
+        let age = (!self.is_own(event)).then(|| age.try_into().unwrap_or(Duration::ZERO));
         self.metrics.handled(&event.event_type, started.elapsed(), age);
         let limit = chassis::duration::to_text(self.handle_limit);
         self.observe(

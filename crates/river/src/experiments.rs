@@ -1,5 +1,6 @@
 //! The experiments of a stage, as the control plane has them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,26 @@ impl Experiments {
             it.arm_of(&event).map(|arm| (it.name.clone(), arm.to_owned()))
         };
         new.filter_map(arm).collect()
+    }
+
+    /// Whether an arm is the control of its experiment, which is its first; none of an experiment that is not known.
+    #[must_use]
+    pub fn is_control(&self, experiment: &str, arm: &str) -> Option<bool> {
+        let known = self.0.borrow();
+        let (it, _) = known.iter().find(|(it, _)| it.name == experiment)?;
+        Some(it.arms.first().is_some_and(|first| first.name == arm))
+    }
+
+    /// Rivers that belong to an arm, with what was told of them last: equal as long as nothing has changed.
+    #[must_use]
+    pub fn rivers(&self) -> BTreeMap<String, Vec<Rule>> {
+        let known = Arc::clone(&self.0.borrow());
+        let arms = known.iter().flat_map(|(it, _)| &it.arms);
+        let rivers: BTreeSet<&String> = arms.filter_map(|arm| arm.river.as_ref()).collect();
+        let rules = |river: &str| {
+            known.iter().flat_map(|(it, running)| it.rules_for(river, *running)).collect()
+        };
+        rivers.into_iter().map(|river| (river.clone(), rules(river))).collect()
     }
 
     /// Whether an event is for another river, because that belongs to the event's arm.

@@ -240,10 +240,13 @@ impl Metrics {
     }
 
     /// An event was handled, in `took`, `age` after it happened.
-    pub(crate) fn handled(&self, event_type: &str, took: Duration, age: Duration) {
+    /// An event was handled. A timer that the service set itself has no age: it was meant to wait.
+    pub(crate) fn handled(&self, event_type: &str, took: Duration, age: Option<Duration>) {
         let event = heard(&self.listens_to, event_type);
         self.handle_seconds.with_label_values(&[event]).observe(took.as_secs_f64());
-        self.event_age_seconds.with_label_values(&[event]).observe(age.as_secs_f64());
+        if let Some(age) = age {
+            self.event_age_seconds.with_label_values(&[event]).observe(age.as_secs_f64());
+        }
     }
 
     pub(crate) fn in_flight(&self) -> InFlight {

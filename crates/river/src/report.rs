@@ -56,6 +56,17 @@ pub(crate) enum Moment {
     Down,
 }
 
+impl Moment {
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Up => "system.ServiceUp",
+            Self::Ready => "system.ServiceReady",
+            Self::Stopping => "system.ServiceStopping",
+            Self::Down => "system.ServiceDown",
+        }
+    }
+}
+
 /// Takes reports. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
@@ -117,13 +128,7 @@ impl Reporter {
 
     /// The process has come so far.
     pub(crate) fn moment(&self, moment: Moment) {
-        let event_type = match moment {
-            Moment::Up => "system.ServiceUp",
-            Moment::Ready => "system.ServiceReady",
-            Moment::Stopping => "system.ServiceStopping",
-            Moment::Down => "system.ServiceDown",
-        };
-        self.report(event_type, self.about.payload());
+        self.report(moment.event_type(), self.about.payload());
     }
 
     /// An event has come here, and is settled or lies in the queue again.
@@ -257,6 +262,10 @@ async fn publish<H: Handler>(
                 if received == 0 {
                     put(&rapids, &heart.acknowledged(), &last).await;
                     return;
+                }
+                // Before the goodbye: of who is gone, nobody knows what it settled.
+                if batch.iter().any(|it| it.event_type == Moment::Down.event_type()) {
+                    batch.splice(0..0, heart.acknowledged());
                 }
             }
             _ = beats.tick(), if !reports.is_closed() => {

@@ -102,6 +102,8 @@ async fn audited_events_are_accounted_for_once_settled_or_given_back_and_no_othe
     stop.cancel();
     actor.join().await.unwrap();
     accounts = world.published().await;
+    let last = accounts.last().map(|event| &*event.event_type);
+    assert_eq!(last, Some("system.ServiceDown"), "who is gone has told before");
     accounts.retain(|event| event.event_type == "system.Acknowledged");
     assert_eq!(told(&accounts), audited);
 }

@@ -2,17 +2,27 @@
 //!
 //! Of the events that the monitor hears, one in some is audited ([`EventId::is_audited`]). By what rivers want it is known
 //! who should get it; services tell of those that they settled, or gave back for another attempt. What a river has
-//! not accounted for, while it accounted for others that came much later, is missing there. Nothing is said of a river
-//! that never tells, or does so no more: what waits in it is not lost.
+//! not accounted for though its queue was empty long after it, or though it accounted for others that came very much
+//! later, is missing there. Nothing is said of a river that never tells, or does so no more: what waits in it is not
+//! lost.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use event::packet::Verdict;
+use event::packet::{Rule, Verdict};
 use event::{Event, EventId, Packet};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::{Clock, Moment};
+
 /// Events that some river has still to account for, and of accounts that came before their event.
 const PENDING_MAX: usize = 100_000;
+/// Those of one river: one that accounts for nothing leaves room for the others.
+const PENDING_OF_RIVER_MAX: usize = 20_000;
+/// What was settled is told within this time: heartbeats are 15 s apart, and may be tried again.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(120);
+/// A queue that is never empty may hold an event for long behind others, such as one customer's backlog. So many times
+/// as long as behind an empty one is waited there.
+const BEHIND_OTHERS: i32 = 4;
 /// A river whose wishes have changed is audited when every reader must know of them.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// What services say of themselves is not audited.
@@ -31,18 +41,33 @@ pub(crate) struct Audit {
 
 #[derive(Debug)]
 struct River {
-    packets: Vec<Packet>,
-    /// Events from then on are audited.
+    wish: Wish,
+    /// Events that are made from then on are audited.
     since: Timestamp,
     /// When it last told, if it ever did.
     told: Option<Timestamp>,
     /// When the newest event that it accounted for came here.
     reached: Timestamp,
+    /// When its queue was last seen empty, by the wall; and of what was settled until then, all is told.
+    empty: Timestamp,
+    /// When it was seen empty since then.
+    emptied: Option<Timestamp>,
+    /// Events that it has still to account for.
+    pending: usize,
+}
+
+/// What a river is to get.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wish {
+    /// By its subscriptions.
+    pub(crate) packets: Vec<Packet>,
+    /// By the experiments of whose arms it is.
+    pub(crate) arms: Vec<Rule>,
 }
 
 #[derive(Debug)]
 struct Pending {
-    heard: Timestamp,
+    heard: Moment,
     event_type: String,
     rivers: Vec<String>,
 }
@@ -71,8 +96,8 @@ impl Audit {
 
     /// What rivers want now. Of a river that wants something else than before, nobody can tell what it should have got
     /// meanwhile: these are returned.
-    pub(crate) fn wanted(&mut self, now: &BTreeMap<String, Vec<Packet>>, at: Timestamp) -> Counts {
-        let same = |(name, river): (&String, &River)| now.get(name) == Some(&river.packets);
+    pub(crate) fn wanted(&mut self, now: &BTreeMap<String, Wish>, wall: Timestamp) -> Counts {
+        let same = |(name, river): (&String, &River)| now.get(name) == Some(&river.wish);
         let changed: Vec<_> =
             self.rivers.iter().filter(|it| !same(*it)).map(|(name, _)| name.clone()).collect();
         let mut unknown = Counts::new();
@@ -83,16 +108,26 @@ impl Audit {
             }
             self.rivers.remove(&name);
         }
-        let since = at.saturating_add(SETTLED_AFTER).unwrap_or(Timestamp::MAX);
-        for (name, packets) in now {
+        let since = wall.saturating_add(SETTLED_AFTER).unwrap_or(Timestamp::MAX);
+        for (name, wish) in now {
             self.rivers.entry(name.clone()).or_insert_with(|| River {
-                packets: packets.clone(),
+                wish: wish.clone(),
                 since,
                 told: None,
                 reached: Timestamp::MIN,
+                empty: Timestamp::MIN,
+                emptied: None,
+                pending: 0,
             });
         }
         unknown
+    }
+
+    /// The queue of a river was seen empty.
+    pub(crate) fn emptied(&mut self, name: &str, wall: Timestamp) {
+        if let Some(river) = self.rivers.get_mut(name) {
+            river.emptied.get_or_insert(wall);
+        }
     }
 
     /// An event came here: the rivers that had accounted for it before, and those whose account cannot be kept.
@@ -100,7 +135,7 @@ impl Audit {
         &mut self,
         event: &Event,
         is_elsewhere: impl Fn(&str) -> bool,
-        now: Timestamp,
+        now: Moment,
     ) -> (Counts, Counts) {
         let (mut acknowledged, mut unknown) = (Counts::new(), Counts::new());
         if !event.event_id.is_audited() || event.event_type.starts_with(SYSTEM) {
@@ -109,14 +144,15 @@ impl Audit {
         let early = self.early.remove(&event.event_id).unwrap_or_default();
         let mut rivers = Vec::new();
         for (name, river) in &mut self.rivers {
-            let tells = river.told.is_some() && now >= river.since;
+            let tells = river.told.is_some() && event.timestamp >= river.since;
             if !tells || !river.gets(event) || is_elsewhere(name) {
                 continue;
             }
             if early.contains(name) {
-                river.reached = river.reached.max(now);
+                river.reached = river.reached.max(now.passed);
                 *acknowledged.entry(name.clone()).or_default() += 1;
-            } else if self.pending.len() < PENDING_MAX {
+            } else if self.pending.len() < PENDING_MAX && river.pending < PENDING_OF_RIVER_MAX {
+                river.pending += 1;
                 rivers.push(name.clone());
             } else {
                 *unknown.entry(name.clone()).or_default() += 1;
@@ -143,11 +179,12 @@ impl Audit {
                 }
                 continue;
             };
-            river.reached = river.reached.max(pending.heard);
+            river.reached = river.reached.max(pending.heard.passed);
             let before = pending.rivers.len();
             pending.rivers.retain(|waiting| waiting != name);
             if pending.rivers.len() < before {
                 awaited += 1;
+                river.pending = river.pending.saturating_sub(1);
             }
             if pending.rivers.is_empty() {
                 self.pending.remove(id);
@@ -172,11 +209,15 @@ impl Audit {
             unknown += u64::from(pending.rivers.len() < before);
             !pending.rivers.is_empty()
         });
+        if let Some(river) = self.rivers.get_mut(name) {
+            river.pending = 0;
+        }
         unknown
     }
 
     /// What is missing now, and how many nobody will know of, because their river tells no more.
-    pub(crate) fn judge(&mut self, now: Timestamp) -> (Vec<Missing>, Counts) {
+    pub(crate) fn judge(&mut self, clock: &Clock) -> (Vec<Missing>, Counts) {
+        let now = clock.now();
         while self
             .early_order
             .front()
@@ -202,6 +243,14 @@ impl Audit {
             }
             unknown.insert(name.clone(), self.doubt(&name));
         }
+        for river in self.rivers.values_mut() {
+            let all_told = |emptied: &mut Timestamp| {
+                clock.has_heard_of(emptied.saturating_add(TOLD_WITHIN).unwrap_or(Timestamp::MAX))
+            };
+            if let Some(emptied) = river.emptied.take_if(all_told) {
+                river.empty = emptied;
+            }
+        }
         (self.missing(), unknown)
     }
 
@@ -211,16 +260,22 @@ impl Audit {
     }
 
     fn missing(&mut self) -> Vec<Missing> {
-        let (rivers, after) = (&self.rivers, self.missing_after);
+        let (rivers, after) = (&mut self.rivers, self.missing_after);
         let mut missing = Vec::new();
         self.pending.retain(|id, pending| {
             let passed = |name: &String| {
-                let reached = rivers.get(name).map_or(Timestamp::MIN, |river| river.reached);
-                reached.duration_since(pending.heard) >= after
+                let Some(river) = rivers.get(name) else { return false };
+                river.empty.duration_since(pending.heard.wall) >= after
+                    || river.reached.duration_since(pending.heard.passed) >= after * BEHIND_OTHERS
             };
             let (gone, waiting) = pending.rivers.drain(..).partition(passed);
             pending.rivers = waiting;
             let gone: Vec<String> = gone;
+            for name in &gone {
+                if let Some(river) = rivers.get_mut(name) {
+                    river.pending = river.pending.saturating_sub(1);
+                }
+            }
             missing.extend(gone.into_iter().map(|river| Missing {
                 river,
                 event_id: id.clone(),
@@ -234,7 +289,7 @@ impl Audit {
 
 impl River {
     fn gets(&self, event: &Event) -> bool {
-        self.packets.iter().any(|packet| packet.check(event) != Verdict::NotMine)
+        self.wish.packets.iter().any(|packet| packet.check(event) != Verdict::NotMine)
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the business wants to know, event by event.
 
+use chassis::LabelValues;
 use event::Event;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::labels::{self, Values};
+use crate::labels;
 use crate::metrics::Offers;
 use crate::views::{Offered, Views};
 
@@ -18,14 +19,30 @@ pub(crate) struct Business {
 }
 
 /// Labels that events decide about.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
-    offerers: Values,
-    versions: Values,
-    bases: Values,
-    arms: Values,
-    segments: Values,
-    tiers: Values,
+    offerers: LabelValues,
+    versions: LabelValues,
+    bases: LabelValues,
+    arms: LabelValues,
+    experiments: LabelValues,
+    segments: LabelValues,
+    tiers: LabelValues,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let (few, many) = (labels::few, labels::many);
+        Self {
+            offerers: few(),
+            versions: many(),
+            bases: few(),
+            arms: many(),
+            experiments: few(),
+            segments: few(),
+            tiers: few(),
+        }
+    }
 }
 
 impl Business {
@@ -33,8 +50,13 @@ impl Business {
         Self { views: Views::new(config), seen: Seen::default(), metrics }
     }
 
-    /// An event that is no copy of another.
-    pub(crate) fn heard(&mut self, event: &Event, now: Timestamp) {
+    /// An event that is no copy of another. `is_control` tells of an experiment and an arm, where it is known.
+    pub(crate) fn heard(
+        &mut self,
+        event: &Event,
+        is_control: impl Fn(&str, &str) -> Option<bool>,
+        now: Timestamp,
+    ) {
         let synthetic = labels::synthetic(event);
         let word = |name: &str| event.payload.get(name).and_then(Value::as_str).unwrap_or("");
         match event.event_type.as_str() {
@@ -51,12 +73,17 @@ impl Business {
                 self.metrics.proposed.with_label_values(&labels).inc();
             }
             "OffersSelected" => self.selected(event, word("result") == "some", now),
-            "OffersAmended" => self.metrics.amended.with_label_values(&[synthetic]).inc(),
+            "OffersAmended" => {
+                self.metrics.amended.with_label_values(&[synthetic]).inc();
+                self.views.amended(event, word("result") == "some");
+            }
             "OfferShown" => {
+                self.arms(event, "shown", is_control);
                 let arm = labels::arm(event);
                 self.metrics.shown.with_label_values(&[self.seen.arms.of(&arm), synthetic]).inc();
             }
             "OfferAccepted" => {
+                self.arms(event, "accepted", is_control);
                 let (arm, offerer) = (labels::arm(event), self.seen.offerers.of(word("offerer")));
                 let labels = [self.seen.arms.of(&arm), offerer, synthetic];
                 self.metrics.accepted.with_label_values(&labels).inc();
@@ -81,6 +108,21 @@ impl Business {
         }
     }
 
+    /// What became of an offer counts for each arm that the customer is in. Synthetic customers decide nothing.
+    fn arms(
+        &mut self,
+        event: &Event,
+        outcome: &str,
+        is_control: impl Fn(&str, &str) -> Option<bool>,
+    ) {
+        for (experiment, arm) in event.experiments.iter().filter(|_| !event.synthetic) {
+            let control = is_control(experiment, arm).unwrap_or(arm == "control");
+            let control = if control { "true" } else { "false" };
+            let (experiment, arm) = (self.seen.experiments.of(experiment), self.seen.arms.of(arm));
+            self.metrics.arms.with_label_values(&[experiment, arm, control, outcome]).inc();
+        }
+    }
+
     fn selected(&mut self, event: &Event, some: bool, now: Timestamp) {
         let synthetic = labels::synthetic(event);
         let offers = event.payload.get("offers").and_then(Value::as_array);
@@ -93,7 +135,8 @@ impl Business {
         #[expect(clippy::cast_precision_loss, reason = "a selection has no 2^52 offers")]
         self.metrics.per_view.with_label_values(&[synthetic]).observe(offers.len() as f64);
         let score = |offer: &Value| offer.get("score").and_then(Value::as_f64);
-        let value: f64 = offers.iter().filter_map(score).filter(|score| *score > 0.0).sum();
+        // As `rapids experiment report` counts: a customer takes one.
+        let value = offers.first().and_then(score).filter(|score| *score > 0.0).unwrap_or_default();
         self.metrics.value.with_label_values(&[arm, synthetic]).inc_by(value);
         let offered = self.views.selected(event, some, now);
         self.offered(offered);

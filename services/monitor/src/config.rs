@@ -24,7 +24,8 @@ pub struct Config {
     /// A ping that is not answered by then is lost.
     #[serde(with = "chassis::duration")]
     pub ping_within: Duration,
-    /// An event that a river has not accounted for, while events that came so much later are, is missing there.
+    /// An event that a river has not accounted for is missing there, if the queue was empty so much later; or, if it never
+    /// is, when events that came four times as much later are accounted for.
     #[serde(with = "chassis::duration")]
     pub missing_after: Duration,
     /// Time between two looks at who wants what, and at how much waits there.

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::{Event, EventId, Packet, Producer};
+use event::{Event, EventId, Producer};
 use jiff::{SignedDuration, Timestamp};
 use river::Experiments;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::audit::{Audit, Counts, Missing};
+use chassis::LabelValues;
+
+use crate::audit::{Audit, Counts, Missing, Wish};
 use crate::business::Business;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::instances::{Instance, Instances, State};
-use crate::labels::Values;
+use crate::labels;
 use crate::metrics::Metrics;
 use crate::pings::Pings;
 use crate::probe::{Probes, Verdict};
@@ -26,6 +29,9 @@ const MISSING_TOLD_MAX: usize = 20;
 pub(crate) struct Desk {
     producer: Producer,
     river: String,
+    clock: Clock,
+    /// Rivers that have subscriptions.
+    subscribed: BTreeSet<String>,
     recent: Recent,
     business: Business,
     instances: Instances,
@@ -34,7 +40,15 @@ pub(crate) struct Desk {
     probes: Probes,
     metrics: Metrics,
     shown: Shown,
-    rivers: Values,
+    names: Names,
+}
+
+/// Names that are labels.
+#[derive(Debug)]
+struct Names {
+    rivers: LabelValues,
+    services: LabelValues,
+    versions: LabelValues,
 }
 
 /// Series of gauges that are there: those that are not any more go.
@@ -45,11 +59,22 @@ struct Shown {
 }
 
 impl Desk {
-    pub(crate) fn new(config: &Config, producer: Producer, river: &str, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        producer: Producer,
+        river: &str,
+        metrics: Metrics,
+        now: Timestamp,
+    ) -> Self {
+        if config.probe.enabled {
+            metrics.probes.begin(now);
+        }
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         Self {
             producer,
             river: river.to_owned(),
+            clock: Clock::new(now),
+            subscribed: BTreeSet::new(),
             recent: Recent::default(),
             business: Business::new(config, metrics.offers.clone()),
             instances: Instances::new(signed(config.silent_after)),
@@ -58,7 +83,11 @@ impl Desk {
             probes: Probes::new(&config.probe),
             metrics,
             shown: Shown::default(),
-            rivers: Values::of_rivers(),
+            names: Names {
+                rivers: labels::rivers(),
+                services: labels::rivers(),
+                versions: labels::many(),
+            },
         }
     }
 
@@ -67,17 +96,18 @@ impl Desk {
         &mut self,
         event: &Event,
         experiments: Option<&Experiments>,
-        now: Timestamp,
+        wall: Timestamp,
     ) -> bool {
-        self.metrics.ways.lag.set(now.duration_since(event.timestamp).as_secs_f64().max(0.0));
+        self.clock.heard(event.timestamp, wall);
+        let now = self.clock.now();
         self.probes.heard(event);
         if !self.recent.is_new(&event.event_id) {
             return false;
         }
         match event.event_type.as_str() {
             "system.Pong" => {
-                if let Some((river, seconds)) = self.pings.answered(event, now) {
-                    let river = self.rivers.of(river);
+                if let Some((river, seconds)) = self.pings.answered(event, wall) {
+                    let river = self.names.rivers.of(river);
                     self.metrics.ways.pings.with_label_values(&[river, "answered"]).inc();
                     self.metrics.ways.ping_seconds.with_label_values(&[river]).observe(seconds);
                 }
@@ -90,10 +120,13 @@ impl Desk {
             }
             _ => {
                 self.instances.heard(event, now);
-                self.business.heard(event, now);
+                let is_control =
+                    |name: &str, arm: &str| experiments.and_then(|them| them.is_control(name, arm));
+                self.business.heard(event, is_control, now);
                 let is_elsewhere =
                     |river: &str| experiments.is_some_and(|them| them.is_elsewhere(river, event));
-                let (acknowledged, unknown) = self.audit.heard(event, is_elsewhere, now);
+                let moment = self.clock.moment(wall);
+                let (acknowledged, unknown) = self.audit.heard(event, is_elsewhere, moment);
                 self.audited("acknowledged", &acknowledged);
                 self.audited("unknown", &unknown);
             }
@@ -102,40 +135,57 @@ impl Desk {
     }
 
     /// What rivers want now. What comes to the monitor's own river is what it knows of: it is not audited.
-    pub(crate) fn wanted(&mut self, mut wanted: BTreeMap<String, Vec<Packet>>, now: Timestamp) {
+    pub(crate) fn wanted(&mut self, mut wanted: BTreeMap<String, Wish>, wall: Timestamp) {
+        self.subscribed = wanted.keys().cloned().collect();
         wanted.remove(&self.river);
-        let unknown = self.audit.wanted(&wanted, now);
+        let unknown = self.audit.wanted(&wanted, wall);
         self.audited("unknown", &unknown);
     }
 
-    /// A ping for all rivers that somebody drinks from.
-    pub(crate) fn ping(&mut self, now: Timestamp) -> Vec<Event> {
-        let rivers = self.instances.rivers();
-        let ping = self.pings.send(rivers, now);
+    /// The queue of a river was seen empty.
+    pub(crate) fn emptied(&mut self, river: &str, wall: Timestamp) {
+        self.audit.emptied(river, wall);
+    }
+
+    /// A ping for all rivers that somebody drinks from, or did: who has answered and does not is what is looked for.
+    pub(crate) fn ping(&mut self, wall: Timestamp) -> Vec<Event> {
+        let mut rivers = self.instances.rivers();
+        rivers.extend(self.pings.answering().intersection(&self.subscribed).cloned());
+        for river in &rivers {
+            let river = self.names.rivers.of(river);
+            for outcome in ["answered", "lost"] {
+                // A counter that is born with its first event hides that event from every `increase()`.
+                self.metrics.ways.pings.with_label_values(&[river, outcome]);
+            }
+        }
+        let ping = self.pings.send(rivers, self.clock.moment(wall));
         ping.into_iter().map(|ping| self.signed(ping)).collect()
     }
 
     /// A synthetic customer.
-    pub(crate) fn probe(&mut self, now: Timestamp) -> Vec<Event> {
-        let views = self.probes.start(now);
+    pub(crate) fn probe(&mut self, wall: Timestamp) -> Vec<Event> {
+        let views = self.probes.start(self.clock.moment(wall));
         views.into_iter().map(|view| self.signed(view)).collect()
     }
 
     /// Time passes: what is due is judged. Returns what the rapids are to be told.
-    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<Event> {
+    pub(crate) fn tick(&mut self, wall: Timestamp) -> Vec<Event> {
+        self.clock.tick(wall);
+        let now = self.clock.now();
+        self.metrics.ways.lag.set(self.clock.lag(wall).as_secs_f64());
         self.business.tick(now);
-        for (river, lost) in self.pings.lost(now) {
-            let labels = [self.rivers.of(&river), "lost"];
+        for (river, lost) in self.pings.lost(&self.clock) {
+            let labels = [self.names.rivers.of(&river), "lost"];
             self.metrics.ways.pings.with_label_values(&labels).inc_by(lost);
             warn!(river, lost, "a ping was not answered in time");
         }
-        for verdict in self.probes.judge(now) {
+        for verdict in self.probes.judge(&self.clock) {
             self.probed(&verdict);
         }
-        let mut told = self.silences(now);
-        let (missing, unknown) = self.audit.judge(now);
+        let mut told = self.silences(now, wall);
+        let (missing, unknown) = self.audit.judge(&self.clock);
         self.audited("unknown", &unknown);
-        told.extend(self.missing(&missing, now));
+        told.extend(self.missing(&missing, wall));
         self.metrics.ways.pending.set(i64::try_from(self.audit.pending()).unwrap_or(i64::MAX));
         self.show(now);
         told
@@ -163,7 +213,7 @@ impl Desk {
 
     fn audited(&mut self, outcome: &str, counts: &Counts) {
         for (river, count) in counts {
-            let river = self.rivers.of(river);
+            let river = self.names.rivers.of(river);
             // A river that is audited shows that nothing is missing before anything is.
             self.metrics.ways.audited.with_label_values(&[river, "missing"]).inc_by(0);
             self.metrics.ways.audited.with_label_values(&[river, outcome]).inc_by(*count);
@@ -187,19 +237,20 @@ impl Desk {
         }
     }
 
-    fn silences(&mut self, now: Timestamp) -> Vec<Event> {
+    fn silences(&mut self, now: Timestamp, wall: Timestamp) -> Vec<Event> {
         let mut told = Vec::new();
-        for (name, it) in self.instances.fell_silent(now) {
+        for (name, it) in self.instances.fell_silent(&self.subscribed, now) {
             warn!(service = it.service, instance = name, river = it.river, "a process fell silent");
-            self.metrics.ways.silences.with_label_values(&[&*it.service]).inc();
+            let service = self.names.services.of(&it.service);
+            self.metrics.ways.silences.with_label_values(&[service]).inc();
             // What it had settled and not told yet, nobody knows.
             let unknown = self.audit.doubt(&it.river);
             self.audited("unknown", &Counts::from([(it.river.clone(), unknown)]));
             let payload = json!({
                 "service": it.service, "version": it.version, "instance": name, "river": it.river,
-                "heardAt": format!("{:.3}", it.heard),
+                "silentForMs": now.duration_since(it.heard).as_millis(),
             });
-            told.push(self.signed(Event::root("system.ServiceSilent", "system", payload, now)));
+            told.push(self.signed(Event::root("system.ServiceSilent", "system", payload, wall)));
         }
         told
     }
@@ -223,12 +274,18 @@ impl Desk {
         let mut ages = BTreeMap::<String, f64>::new();
         for (_, it) in self.instances.all() {
             for state in State::ALL {
-                let key =
-                    [&*it.service, &*it.version, &*it.river, state.as_str()].map(str::to_owned);
+                let key = [
+                    self.names.services.of(&it.service),
+                    self.names.versions.of(&it.version),
+                    self.names.rivers.of(&it.river),
+                    state.as_str(),
+                ];
+                let key = key.map(str::to_owned);
                 *counts.entry(key).or_default() += i64::from(it.state == state);
             }
             let age = now.duration_since(it.heard).as_secs_f64().max(0.0);
-            let freshest = ages.entry(it.service.clone()).or_insert(age);
+            let service = self.names.services.of(&it.service).to_owned();
+            let freshest = ages.entry(service).or_insert(age);
             *freshest = freshest.min(age);
         }
         for (key, count) in &counts {

@@ -1,5 +1,6 @@
 //! Whose heartbeats are heard.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use event::Event;
@@ -8,7 +9,9 @@ use serde_json::Value;
 
 /// Processes that are watched; the ones heard of first.
 const WATCHED_MAX: usize = 2_000;
-/// A process that has been silent, or stopping, for so long is forgotten.
+/// Longest name of anything; what is longer is no name.
+const LENGTH_MAX: usize = 200;
+/// A process that has been silent, or gone, for so long is forgotten, unless it was the last one on its river.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// What was last heard of a process.
@@ -54,22 +57,22 @@ impl Instances {
         Self { known: BTreeMap::new(), silent_after }
     }
 
-    /// An event of the life of a service; all others say nothing here.
+    /// An event of the life of a service; all others say nothing here. Who is gone stays known: rivers keep no order, and a
+    /// heartbeat that was overtaken by the goodbye is no sign of life.
     pub(crate) fn heard(&mut self, event: &Event, now: Timestamp) {
         let state = match event.event_type.as_str() {
             "system.ServiceUp" | "system.ServiceReady" | "system.ServiceHeartbeat" => State::Up,
-            "system.ServiceStopping" => State::Stopping,
-            "system.ServiceDown" => {
-                self.known.remove(word(event, "instance"));
-                return;
-            }
+            "system.ServiceStopping" | "system.ServiceDown" => State::Stopping,
             _ => return,
         };
         let name = word(event, "instance");
+        let is_name = |field: &str| word(event, field).len() <= LENGTH_MAX;
+        if !["instance", "service", "version", "river"].into_iter().all(is_name) {
+            return;
+        }
         if name.is_empty() || (self.known.len() >= WATCHED_MAX && !self.known.contains_key(name)) {
             return;
         }
-        // Rivers keep no order: a heartbeat that was overtaken by the goodbye says nothing.
         let stopping = self.known.get(name).is_some_and(|it| it.state == State::Stopping);
         let instance = Instance {
             service: word(event, "service").to_owned(),
@@ -82,10 +85,25 @@ impl Instances {
     }
 
     /// Those that have just fallen silent, by name. A process that was stopping and does not say that it is down was
-    /// killed: it is not missed.
-    pub(crate) fn fell_silent(&mut self, now: Timestamp) -> Vec<(String, Instance)> {
+    /// killed: it is not missed. The last one of a service on a river that is wanted is not forgotten: it shows that nobody
+    /// drinks from there.
+    pub(crate) fn fell_silent(
+        &mut self,
+        wanted: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Vec<(String, Instance)> {
         let age = |it: &Instance| now.duration_since(it.heard);
-        self.known.retain(|_, it| it.state == State::Up || age(it) < FORGOTTEN_AFTER);
+        let post = |it: &Instance| (it.service.clone(), it.river.clone());
+        let up = self.known.values().filter(|it| it.state == State::Up);
+        let mut held: BTreeSet<_> = up.map(post).collect();
+        let mut old: Vec<_> = self.known.iter().filter(|(_, it)| it.state != State::Up).collect();
+        old.sort_by_key(|(_, it)| Reverse(it.heard));
+        let forgotten = |(name, it): (&String, &Instance)| {
+            let is_last = wanted.contains(&it.river) && held.insert(post(it));
+            (!is_last && age(it) >= FORGOTTEN_AFTER).then(|| name.clone())
+        };
+        let forgotten: Vec<_> = old.into_iter().filter_map(forgotten).collect();
+        forgotten.iter().for_each(|name| drop(self.known.remove(name)));
         let quiet = |it: &&mut Instance| it.state == State::Up && age(it) >= self.silent_after;
         let mut silent = Vec::new();
         for (name, it) in &mut self.known {
@@ -128,6 +146,10 @@ mod tests {
         Event::root(format!("system.{moment}"), "system", payload, at(0))
     }
 
+    fn nobody() -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
     fn instances() -> Instances {
         Instances::new(SignedDuration::from_secs(45))
     }
@@ -142,16 +164,16 @@ mod tests {
         instances.heard(&said("ServiceHeartbeat", "a"), at(0));
         instances.heard(&said("ServiceHeartbeat", "b"), at(0));
         instances.heard(&said("ServiceHeartbeat", "b"), at(15));
-        assert_eq!(instances.fell_silent(at(44)), []);
-        let silent = instances.fell_silent(at(45));
+        assert_eq!(instances.fell_silent(&nobody(), at(44)), []);
+        let silent = instances.fell_silent(&nobody(), at(45));
         assert_eq!(silent.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a"]);
-        assert_eq!(instances.fell_silent(at(46)), []);
+        assert_eq!(instances.fell_silent(&nobody(), at(46)), []);
         assert_eq!(states(&instances), [State::Silent, State::Up]);
         assert_eq!(instances.rivers(), BTreeSet::from(["brand".to_owned()]));
         instances.heard(&said("ServiceHeartbeat", "a"), at(50));
         assert_eq!(states(&instances), [State::Up, State::Up]);
-        instances.fell_silent(at(700));
-        instances.fell_silent(at(701));
+        instances.fell_silent(&nobody(), at(700));
+        instances.fell_silent(&nobody(), at(701));
         assert_eq!(states(&instances), []);
     }
 
@@ -162,8 +184,33 @@ mod tests {
         instances.heard(&said("ServiceStopping", "a"), at(1));
         instances.heard(&said("ServiceHeartbeat", "a"), at(2));
         assert_eq!(states(&instances), [State::Stopping]);
-        assert_eq!(instances.fell_silent(at(100)), []);
+        assert_eq!(instances.fell_silent(&nobody(), at(100)), []);
         instances.heard(&said("ServiceDown", "a"), at(101));
+        instances.heard(&said("ServiceHeartbeat", "a"), at(102));
+        assert_eq!(instances.fell_silent(&nobody(), at(200)), [], "a heartbeat after the goodbye");
+        assert!(instances.rivers().is_empty());
+        instances.fell_silent(&nobody(), at(800));
+        assert_eq!(states(&instances), []);
+    }
+
+    #[test]
+    fn the_last_one_on_a_river_that_is_wanted_is_not_forgotten() {
+        let (mut instances, wanted) = (instances(), BTreeSet::from(["brand".to_owned()]));
+        instances.heard(&said("ServiceHeartbeat", "a"), at(0));
+        instances.heard(&said("ServiceHeartbeat", "b"), at(1));
+        instances.fell_silent(&wanted, at(100));
+        instances.fell_silent(&wanted, at(10_000));
+        assert_eq!(states(&instances), [State::Silent], "b was heard last");
+        assert_eq!(instances.all().next().unwrap().0, "b");
+        instances.heard(&said("ServiceHeartbeat", "c"), at(10_001));
+        instances.fell_silent(&wanted, at(10_002));
+        assert_eq!(states(&instances), [State::Up]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_no_name() {
+        let mut instances = instances();
+        instances.heard(&said("ServiceHeartbeat", &"a".repeat(201)), at(0));
         assert_eq!(states(&instances), []);
     }
 

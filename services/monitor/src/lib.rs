@@ -8,10 +8,12 @@
 //! - `audit`: which events should have come to which river, and have not; `wanted` reads who wants what;
 //! - `depths`: how much waits in rivers and quarantines;
 //! - `probe`: Sally, every twenty seconds, stage by stage;
+//! - `clock`: how much time has passed on the rapids, as far as is heard: what is due is judged by it;
 //! - `desk` is where an event is shown to each of them, and where time passes; `labels` keeps series few.
 
 mod audit;
 mod business;
+mod clock;
 mod config;
 mod depths;
 mod desk;

@@ -6,6 +6,8 @@ use event::{Event, EventId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::clock::{Clock, Moment};
+
 /// Pings that are waited for.
 const WAITING_MAX: usize = 100;
 
@@ -14,27 +16,34 @@ const WAITING_MAX: usize = 100;
 pub(crate) struct Pings {
     sent: VecDeque<Sent>,
     within: SignedDuration,
+    /// Rivers that ever answered: their silence is news, whoever drank from them has gone or not.
+    answering: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 struct Sent {
     id: EventId,
-    at: Timestamp,
+    at: Moment,
     /// Those that have not answered.
     rivers: BTreeSet<String>,
 }
 
 impl Pings {
     pub(crate) fn new(within: SignedDuration) -> Self {
-        Self { sent: VecDeque::new(), within }
+        Self { sent: VecDeque::new(), within, answering: BTreeSet::new() }
+    }
+
+    /// Rivers that ever answered a ping.
+    pub(crate) fn answering(&self) -> &BTreeSet<String> {
+        &self.answering
     }
 
     /// A ping for these rivers; none where there are none.
-    pub(crate) fn send(&mut self, rivers: BTreeSet<String>, now: Timestamp) -> Option<Event> {
+    pub(crate) fn send(&mut self, rivers: BTreeSet<String>, now: Moment) -> Option<Event> {
         if rivers.is_empty() || self.sent.len() >= WAITING_MAX {
             return None;
         }
-        let ping = Event::root("system.Ping", "system", json!({}), now);
+        let ping = Event::root("system.Ping", "system", json!({}), now.wall);
         self.sent.push_back(Sent { id: ping.event_id.clone(), at: now, rivers });
         Some(ping)
     }
@@ -48,14 +57,17 @@ impl Pings {
         let river = pong.payload.get("river").and_then(Value::as_str)?;
         let sent =
             self.sent.iter_mut().find(|sent| Some(&sent.id) == pong.causation_id.as_ref())?;
-        let seconds = now.duration_since(sent.at).as_secs_f64().max(0.0);
-        sent.rivers.remove(river).then_some((river, seconds))
+        let seconds = now.duration_since(sent.at.wall).as_secs_f64().max(0.0);
+        sent.rivers.remove(river).then(|| {
+            self.answering.insert(river.to_owned());
+            (river, seconds)
+        })
     }
 
     /// Rivers that did not answer in time, and how often.
-    pub(crate) fn lost(&mut self, now: Timestamp) -> BTreeMap<String, u64> {
+    pub(crate) fn lost(&mut self, clock: &Clock) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::new();
-        while self.sent.front().is_some_and(|sent| now.duration_since(sent.at) > self.within) {
+        while self.sent.front().is_some_and(|sent| clock.is_over(sent.at, self.within)) {
             for river in self.sent.pop_front().into_iter().flat_map(|sent| sent.rivers) {
                 *lost.entry(river).or_default() += 1;
             }
@@ -74,17 +86,27 @@ mod tests {
 
     #[test]
     fn an_answer_in_time_counts_once_and_silence_is_lost() {
+        let mut clock = Clock::new(at(0));
         let mut pings = Pings::new(SignedDuration::from_secs(30));
         let rivers: BTreeSet<String> = ["brand", "location"].map(str::to_owned).into();
-        let ping = pings.send(rivers, at(0)).unwrap();
+        let ping = pings.send(rivers, clock.moment(at(0))).unwrap();
         let mut pong = Event::root("system.Pong", "system", json!({"river": "brand"}), at(1));
         assert_eq!(pings.answered(&pong, at(1)), None, "it answers nothing that was asked");
         pong.causation_id = Some(ping.event_id);
         assert_eq!(pings.answered(&pong, at(1)), Some(("brand", 1.0)));
         assert_eq!(pings.answered(&pong, at(2)), None);
-        assert!(pings.lost(at(30)).is_empty());
-        assert_eq!(pings.lost(at(31)), BTreeMap::from([("location".to_owned(), 1)]));
-        assert!(pings.lost(at(99)).is_empty());
-        assert!(pings.send(BTreeSet::new(), at(99)).is_none());
+        assert_eq!(pings.answering().iter().collect::<Vec<_>>(), ["brand"]);
+        for s in 1..=29 {
+            clock.heard(at(s), at(s));
+            clock.tick(at(s));
+            assert!(pings.lost(&clock).is_empty());
+        }
+        clock.tick(at(99));
+        assert!(pings.lost(&clock).is_empty(), "nothing was heard since: nobody knows");
+        clock.heard(at(100), at(100));
+        clock.tick(at(100));
+        assert_eq!(pings.lost(&clock), BTreeMap::from([("location".to_owned(), 1)]));
+        assert!(pings.lost(&clock).is_empty());
+        assert!(pings.send(BTreeSet::new(), clock.moment(at(99))).is_none());
     }
 }

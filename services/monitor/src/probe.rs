@@ -8,6 +8,7 @@ use event::{Event, EventId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::clock::{Clock, Moment};
 use crate::config;
 pub(crate) use run::STAGES;
 pub use run::{Run, Verdict};
@@ -42,7 +43,7 @@ pub(crate) struct Probes {
     within: SignedDuration,
     judged_after: SignedDuration,
     turn: usize,
-    runs: HashMap<EventId, Run>,
+    runs: HashMap<EventId, (Moment, Run)>,
 }
 
 impl Probes {
@@ -58,32 +59,32 @@ impl Probes {
     }
 
     /// The next probe's events, to be put onto the rapids.
-    pub(crate) fn start(&mut self, now: Timestamp) -> Vec<Event> {
+    pub(crate) fn start(&mut self, now: Moment) -> Vec<Event> {
         if self.runs.len() >= RUNS_MAX {
             return Vec::new();
         }
         let name = NAMES[self.turn % NAMES.len()];
         self.turn += 1;
         let customer = if name == "anonymous" { "probe-nobody" } else { &*self.customer };
-        let view = view(customer, now);
-        self.runs.insert(view.event_id.clone(), Run::new(name, now));
+        let view = view(customer, now.wall);
+        self.runs.insert(view.event_id.clone(), (now, Run::new(name, now.wall)));
         let copies = if name == "duplicate" { 2 } else { 1 };
         vec![view; copies]
     }
 
     /// An event, copies included.
     pub(crate) fn heard(&mut self, event: &Event) {
-        if let Some(run) = self.runs.get_mut(event.correlation()) {
+        if let Some((_, run)) = self.runs.get_mut(event.correlation()) {
             run.heard(event);
         }
     }
 
     /// Judges the runs that are due.
-    pub(crate) fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
+    pub(crate) fn judge(&mut self, clock: &Clock) -> Vec<Verdict> {
         let (after, within) = (self.judged_after, self.within);
         let mut verdicts = Vec::new();
-        self.runs.retain(|_, run| {
-            let due = now.duration_since(run.since()) >= after;
+        self.runs.retain(|_, (began, run)| {
+            let due = clock.is_over(*began, after);
             if due {
                 verdicts.push(run.verdict(within));
             }

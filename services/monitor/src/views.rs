@@ -77,9 +77,16 @@ impl Views {
         let view = self.view(event.correlation(), now);
         view.selected.get_or_insert_with(|| (event.timestamp, labels::arm(event)));
         if some {
-            view.offered = Some(view.offered.map_or(event.timestamp, |at| at.min(event.timestamp)));
+            view.offered(event.timestamp);
         }
         view.time()
+    }
+
+    /// A selection was put in the place of another.
+    pub(crate) fn amended(&mut self, event: &Event, some: bool) {
+        if let Some(view) = self.open.get_mut(event.correlation()).filter(|_| some) {
+            view.offered(event.timestamp);
+        }
     }
 
     /// Judges what is due. A selection whose view was never heard of, as after a start, is no view.
@@ -107,6 +114,11 @@ impl Views {
 }
 
 impl View {
+    /// There is an offer from then on.
+    fn offered(&mut self, at: Timestamp) {
+        self.offered = Some(self.offered.map_or(at, |before| before.min(at)));
+    }
+
     /// Once both are known, and once only.
     fn time(&mut self) -> Option<Offered> {
         let ((viewed, synthetic), (selected, arm)) = (self.viewed?, self.selected.as_ref()?);
@@ -191,6 +203,17 @@ mod tests {
             if let Some(ms) = selected {
                 views.selected(&selection(&view, ms), some, at(ms));
             }
+            assert_eq!(result(&mut views), [expected]);
+        }
+    }
+
+    #[test]
+    fn an_empty_selection_that_is_amended_in_time_is_an_offer() {
+        for (ms, expected) in [(4_000, "offered"), (5_001, "empty")] {
+            let (mut views, view) = (views(), view(0));
+            views.viewed(&view, at(10));
+            views.selected(&selection(&view, 2_000), false, at(2_000));
+            views.amended(&selection(&view, ms), true);
             assert_eq!(result(&mut views), [expected]);
         }
     }

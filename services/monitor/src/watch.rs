@@ -10,10 +10,11 @@ use event::names::Stage;
 use event::{Event, Producer};
 use jiff::Timestamp;
 use river::{Context, Experiments, Failure, Handler, Outcome, Packet, Rapids};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::audit::Wish;
 use crate::config::Config;
 use crate::depths::Depths;
 use crate::desk::Desk;
@@ -24,6 +25,12 @@ use crate::wanted;
 const TICK: Duration = Duration::from_secs(1);
 /// Time between two looks at the table of experiments, as in the kit.
 const EXPERIMENTS_EVERY: Duration = Duration::from_secs(5);
+
+/// A timer that does not hurry after what it missed.
+fn skipping(mut timer: Interval) -> Interval {
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
 
 /// Topics by river and status.
 type Statuses = BTreeMap<(String, String), i64>;
@@ -63,17 +70,24 @@ impl Handler for Monitor {
             instance: kit.instance().to_owned(),
         };
         let ways = metrics.ways.clone();
+        let time = context.time();
         Ok(Self {
             metrics: ways,
             sqs: kit.sqs(),
-            desk: Mutex::new(Desk::new(&config, producer, context.river().as_str(), metrics)),
+            desk: Mutex::new(Desk::new(
+                &config,
+                producer,
+                context.river().as_str(),
+                metrics,
+                time(),
+            )),
             experiments: OnceLock::new(),
             unsaid: Mutex::default(),
             config,
             rapids: context.rapids(),
             dynamodb: kit.dynamodb(),
             stage: context.stage().clone(),
-            time: Box::new(context.time()),
+            time: Box::new(time),
         })
     }
 
@@ -100,27 +114,31 @@ impl Handler for Monitor {
         let watching = Experiments::watch(dynamodb, &self.stage, EXPERIMENTS_EVERY, child);
         let Some(experiments) = stop.run_until_cancelled(watching).await else { return };
         self.experiments.set(experiments).ok(); // Nobody else sets it.
-        stop.run_until_cancelled(self.watch()).await;
+        let both = async { tokio::join!(self.look_around(), self.watch()) };
+        stop.run_until_cancelled(both).await;
     }
 }
 
 impl Monitor {
-    async fn watch(&self) {
-        let skipping = |mut timer: tokio::time::Interval| {
-            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            timer
-        };
-        let Config { ping_every, wanted_every, probe, .. } = &self.config;
-        let later = |every: Duration| skipping(interval_at(Instant::now() + every, every));
-        let (mut ticks, mut pings, mut probes) =
-            (later(TICK), later(*ping_every), later(probe.every));
-        let mut looks = skipping(interval(*wanted_every));
+    /// What is asked of AWS, apart from what time brings: it may take long.
+    async fn look_around(&self) {
+        let mut looks = skipping(interval(self.config.wanted_every));
         let mut known = Statuses::new();
         let mut depths = Depths::new(self.sqs.clone(), self.stage.clone(), self.metrics.clone());
         loop {
+            looks.tick().await;
+            known = self.look(known, &mut depths).await;
+        }
+    }
+
+    async fn watch(&self) {
+        let Config { ping_every, probe, .. } = &self.config;
+        let later = |every: Duration| skipping(interval_at(Instant::now() + every, every));
+        let (mut ticks, mut pings, mut probes) =
+            (later(TICK), later(*ping_every), later(probe.every));
+        loop {
             tokio::select! {
                 biased;
-                _ = looks.tick() => known = self.look(known, &mut depths).await,
                 _ = pings.tick() => {
                     let ping = self.desk().ping((self.time)());
                     self.say(&ping).await;
@@ -142,7 +160,13 @@ impl Monitor {
         let table = self.stage.subscriptions_table();
         let statuses = match wanted::read(&self.dynamodb, &table).await {
             Ok(wanted) => {
-                self.desk().wanted(wanted.active, (self.time)());
+                let mut arms = self.experiments.get().map(Experiments::rivers).unwrap_or_default();
+                let wish = |(river, packets): (String, _)| {
+                    let arms = arms.remove(&river).unwrap_or_default();
+                    (river, Wish { packets, arms })
+                };
+                let wishes = wanted.active.into_iter().map(wish).collect();
+                self.desk().wanted(wishes, (self.time)());
                 wanted.statuses
             }
             Err(error) => {
@@ -161,7 +185,11 @@ impl Monitor {
         };
         let now = rivers(&statuses);
         rivers(&before).difference(&now).for_each(|gone| depths.forget(gone));
-        depths.look(&now.into_iter().collect::<Vec<_>>()).await;
+        let at = (self.time)();
+        let empty = depths.look(&now.into_iter().collect::<Vec<_>>()).await;
+        let mut desk = self.desk();
+        empty.iter().for_each(|river| desk.emptied(river, at));
+        drop(desk);
         statuses
     }
 

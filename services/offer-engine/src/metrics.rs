@@ -1,18 +1,24 @@
 //! What the business wants to know of the engine.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chassis::LabelValues;
 use need::{Collected, Seen};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use river::Event;
 
 use crate::offer::Offer;
 
+/// Offerers that have a label of their own.
+const OFFERERS_MAX: usize = 30;
+
 /// Counters of one engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     collected: IntCounterVec,
     late: IntCounterVec,
+    offerers: Arc<Mutex<LabelValues>>,
     selections: IntCounterVec,
     amendments: IntCounter,
     time_to_offer: Histogram,
@@ -27,11 +33,14 @@ impl Metrics {
                 "Offers by what became of them: added to a window, a duplicate, or late.",
                 "outcome",
             )?,
-            late: counter(
-                "offer_engine_late_total",
-                "Offers that came after their selection, by what that led to: amended or only recorded.",
-                "action",
+            late: IntCounterVec::new(
+                Opts::new(
+                    "offer_engine_late_total",
+                    "Offers that came after their selection, by who made them and what that led to: amended or only recorded.",
+                ),
+                &["offerer", "action"],
             )?,
+            offerers: Arc::new(Mutex::new(LabelValues::new(OFFERERS_MAX))),
             amendments: IntCounter::new(
                 "offer_engine_amendments_total",
                 "Selections that were put in the place of another, for offers that came later.",
@@ -60,9 +69,10 @@ impl Metrics {
     pub(crate) fn saw(&self, seen: &Seen<'_, Offer>) {
         match *seen {
             Seen::Collected(collected) => self.collected(collected),
-            Seen::Late { amended, .. } => {
+            Seen::Late { solution, amended } => {
                 let action = if amended { "amended" } else { "recorded" };
-                self.late.with_label_values(&[action]).inc();
+                let mut offerers = self.offerers.lock().unwrap_or_else(PoisonError::into_inner);
+                self.late.with_label_values(&[offerers.of(&solution.offerer), action]).inc();
             }
             Seen::Chosen { choice, revision: 1, took } => self.selected(choice, took),
             Seen::Chosen { .. } => self.amendments.inc(),

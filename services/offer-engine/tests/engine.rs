@@ -56,6 +56,9 @@ async fn sallys_offers_are_collected_for_a_while_and_the_best_fitting_comes_firs
     drained(&world).await;
     assert_eq!(world.rapids().await.len(), 1, "something else is on the rapids");
     assert_eq!(engine.counted("offer_engine_selections_total", "some"), 1);
+    assert!(engine.counted("rapids_river_handle_seconds", "WindowDue") >= 1);
+    let aged = engine.counted("rapids_river_event_age_seconds", "WindowDue");
+    assert_eq!(aged, 0, "a timer is meant to wait");
     engine.stop().await;
 }
 

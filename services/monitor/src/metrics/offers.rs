@@ -23,6 +23,7 @@ pub(crate) struct Offers {
     pub(crate) value: CounterVec,
     pub(crate) shown: IntCounterVec,
     pub(crate) accepted: IntCounterVec,
+    pub(crate) arms: IntCounterVec,
     pub(crate) segments: IntCounterVec,
     pub(crate) memberships: IntCounterVec,
 }
@@ -61,7 +62,7 @@ impl Offers {
             value: CounterVec::new(
                 Opts::new(
                     "offers_value_total",
-                    "Expected margin of the offers that were selected, in minor units of the currency.",
+                    "Expected margin of the best offer of each selection, in minor units of the currency.",
                 ),
                 &["arm", "synthetic"],
             )?,
@@ -70,6 +71,11 @@ impl Offers {
                 "offers_accepted_total",
                 "Offers accepted, by who made them.",
                 &["arm", "offerer", "synthetic"],
+            )?,
+            arms: counter(
+                "offers_by_arm_total",
+                "Offers shown and accepted, for each arm of each experiment, without synthetic customers; control is true for the first arm.",
+                &["experiment", "arm", "control", "outcome"],
             )?,
             segments: counter(
                 "segments_resolved_total",
@@ -111,6 +117,7 @@ impl Offers {
             &self.judged,
             &self.shown,
             &self.accepted,
+            &self.arms,
             &self.segments,
             &self.memberships,
         ];

@@ -1,5 +1,6 @@
 //! Whether the system does what it is there for.
 
+use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec};
 
@@ -36,7 +37,7 @@ impl Probes {
             )?,
             success: gauge(
                 "rapids_probe_last_success_timestamp_seconds",
-                "When a run was last successful, in seconds since the Unix epoch.",
+                "When a run was last successful, or the monitor started, in seconds since the Unix epoch.",
                 &["probe"],
             )?,
         };
@@ -54,6 +55,13 @@ impl Probes {
         for stage in STAGES {
             self.failures.with_label_values(&[stage]);
             self.seconds.with_label_values(&[stage]);
+        }
+    }
+
+    /// Probes are sent from now on: none that has passed yet is one that passed at the start, so that its age is known.
+    pub(crate) fn begin(&self, now: Timestamp) {
+        for probe in NAMES {
+            self.success.with_label_values(&[probe]).set(now.as_duration().as_secs_f64());
         }
     }
 

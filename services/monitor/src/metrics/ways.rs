@@ -26,7 +26,7 @@ impl Ways {
         Ok(Self {
             instances: number(
                 "rapids_service_instances",
-                "Processes by what was last heard of them: up, stopping or silent.",
+                "Processes by what was last heard of them: up, stopping (or gone) or silent.",
                 &["service", "version", "river", "state"],
             )?,
             heartbeat_age: gauge(
@@ -61,7 +61,7 @@ impl Ways {
             )?,
             lag: Gauge::new(
                 "rapids_monitor_lag_seconds",
-                "Age of the event that the monitor heard last, in seconds: how far behind its figures are.",
+                "Time since the newest event that the monitor has heard of was made, in seconds: how far behind its figures are.",
             )?,
             subscriptions: number(
                 "rapids_subscriptions",

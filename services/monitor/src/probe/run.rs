@@ -54,10 +54,6 @@ impl Run {
         Self { probe, since, reached, wrong, selections }
     }
 
-    pub(super) fn since(&self) -> Timestamp {
-        self.since
-    }
-
     /// An event of its conversation, copies included.
     pub fn heard(&mut self, event: &Event) {
         if !event.synthetic {

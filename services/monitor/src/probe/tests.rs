@@ -43,9 +43,24 @@ fn story(view: &Event) -> Vec<Event> {
     ]
 }
 
+/// The beginning of all.
+fn began() -> Moment {
+    Clock::new(at(0)).moment(at(0))
+}
+
+/// The clock after so many seconds in which the rapids were heard.
+fn after(seconds: i64) -> Clock {
+    let mut clock = Clock::new(at(0));
+    for s in 1..=seconds {
+        clock.heard(at(1_000 * s), at(1_000 * s));
+        clock.tick(at(1_000 * s));
+    }
+    clock
+}
+
 fn verdict(probes: &mut Probes) -> Verdict {
-    assert_eq!(probes.judge(at(9_999)), []);
-    let mut verdicts = probes.judge(at(10_000));
+    assert_eq!(probes.judge(&after(9)), []);
+    let mut verdicts = probes.judge(&after(10));
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0)
 }
@@ -53,7 +68,7 @@ fn verdict(probes: &mut Probes) -> Verdict {
 /// The stages that fail when the story is told in this way.
 fn failing(tell: impl FnOnce(&mut Vec<Event>)) -> Vec<(&'static str, String)> {
     let mut probes = probes();
-    let view = probes.start(at(0)).remove(0);
+    let view = probes.start(began()).remove(0);
     let mut story = story(&view);
     tell(&mut story);
     story.iter().for_each(|event| probes.heard(event));
@@ -63,7 +78,7 @@ fn failing(tell: impl FnOnce(&mut Vec<Event>)) -> Vec<(&'static str, String)> {
 #[test]
 fn sally_passes_when_every_stage_comes() {
     let mut probes = probes();
-    let views = probes.start(at(0));
+    let views = probes.start(began());
     let [view] = &views[..] else { panic!("one view") };
     assert!(view.synthetic);
     story(view).iter().for_each(|event| probes.heard(event));
@@ -71,7 +86,7 @@ fn sally_passes_when_every_stage_comes() {
     assert_eq!((verdict.probe, verdict.failed), ("sally", Vec::new()));
     assert_eq!(verdict.reached.len(), 8);
     assert!(verdict.reached.contains(&("selection", 2.1)));
-    assert_eq!(probes.judge(at(99_000)), []);
+    assert_eq!(probes.judge(&after(99)), []);
 }
 
 #[test]
@@ -105,18 +120,18 @@ fn what_comes_wrong_or_late_or_twice_or_unmarked_fails_its_stage() {
 #[test]
 fn the_probes_take_turns_and_one_is_put_twice() {
     let mut probes = probes();
-    let started: Vec<_> = (0..4).map(|_| probes.start(at(0))).collect();
+    let started: Vec<_> = (0..4).map(|_| probes.start(began())).collect();
     assert_eq!(started.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 2, 1]);
     assert_eq!(started[2][0], started[2][1]);
     assert_ne!(started[1][0].payload["customerId"], started[0][0].payload["customerId"]);
-    assert_eq!(probes.judge(at(10_000)).len(), 4);
+    assert_eq!(probes.judge(&after(10)).len(), 4);
 }
 
 #[test]
 fn nobody_gets_the_offers_that_everybody_gets() {
     let mut probes = probes();
     probes.turn = 1;
-    let view = probes.start(at(0)).remove(0);
+    let view = probes.start(began()).remove(0);
     for mut event in story(&view) {
         match event.event_type.as_str() {
             "CustomerSegmented" => event.payload = json!({"segment": "None"}),
