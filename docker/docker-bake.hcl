@@ -1,4 +1,6 @@
-# docker buildx bake -f docker/docker-bake.hcl: all images at once. REGISTRY=registry.example.com/ before the names.
+# docker buildx bake -f docker/docker-bake.hcl: all images at once, in the folder of the repository. With
+# REGISTRY=registry.example.com/ in front of their names they are attested, for which they need a builder of their own
+# (`docker buildx create --use`) and --push: not every engine can keep attestations.
 variable "REGISTRY" { default = "" }
 variable "VERSION" { default = "0.1.0" }
 variable "REVISION" { default = "unknown" }
@@ -17,5 +19,5 @@ target "image" {
   target     = image
   tags       = ["${REGISTRY}rapids/${image}:${VERSION}"]
   args       = { VERSION = VERSION, REVISION = REVISION, CREATED = CREATED, SOURCE = SOURCE }
-  attest     = ["type=provenance,mode=max", "type=sbom"]
+  attest     = [for kind in ["type=provenance,mode=max", "type=sbom"] : kind if REGISTRY != ""]
 }
