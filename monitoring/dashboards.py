@@ -232,8 +232,8 @@ def whose(metric, service):
 
 
 def ratio(part, whole):
-    """Of nothing, all is well."""
-    return f"({part}) / ({whole} > 0) or vector(1)"
+    """Of nothing, all is well; of what nobody counts, nothing is known."""
+    return f"({part}) / ({whole} > 0) or ({whole} == 0) + 1"
 
 
 COVERED = ratio(
@@ -248,7 +248,7 @@ PROBES = ratio(
     f'sum(increase(rapids_probe_runs_total{{{N}, outcome="passed"}}[$__range]))',
     f"sum(increase(rapids_probe_runs_total{{{N}}}[$__range]))",
 )
-MISSING = f'sum(increase(rapids_audit_events_total{{{N}, outcome="missing"}}[$__range])) or vector(0)'
+MISSING = f'sum(increase(rapids_audit_events_total{{{N}, outcome="missing"}}[$__range])) or 0 * sum(rapids_audit_pending_events{{{N}}})'
 
 # -- Dashboards
 
@@ -272,11 +272,12 @@ def overview():
         "Overview",
         "Is it well? Four numbers of the business and the way, then the flow from producers to offers.",
         [
-            stat("Offer coverage", "Views that got an offer within 5 s, of all views in the time shown, without synthetic customers. Objective: 99 %.", "percentunit", COVERED, GREEN_ABOVE(0.98, 0.99), 5),
-            stat("Time to offer, p95", "19 of 20 selections are made this long after their view, or sooner. Objective: the window of 2 s and one more.", "s", quantile(0.95, "offers_time_to_offer_seconds"), GREEN_BELOW(2.5, 3), 5),
-            stat("Fresh events", "Events that are handled within 2 s of their timestamp. Objective: 99.9 %.", "percentunit", FRESH, GREEN_ABOVE(0.99, 0.999), 5, 2),
-            stat("Synthetic customers", "Probes that passed all their stages, of those in the time shown. Objective: 99.5 %.", "percentunit", PROBES, GREEN_ABOVE(0.98, 0.995), 5),
+            stat("Offer coverage", "Views that got an offer within 5 s, of all views in the time shown, without synthetic customers. Objective: 99 %.", "percentunit", COVERED, GREEN_ABOVE(0.98, 0.99), 4),
+            stat("Time to offer, p95", "19 of 20 selections are made this long after their view, or sooner, without synthetic customers. Objective: the window of 2 s and one more.", "s", quantile(0.95, "offers_time_to_offer_seconds", REAL), GREEN_BELOW(2.5, 3), 4),
+            stat("Fresh events", "Events that are handled within 2 s of their timestamp. Objective: 99.9 %.", "percentunit", FRESH, GREEN_ABOVE(0.99, 0.999), 4, 2),
+            stat("Synthetic customers", "Probes that passed all their stages, of those in the time shown. Objective: 99.5 %.", "percentunit", PROBES, GREEN_ABOVE(0.98, 0.995), 4),
             stat("Events missing", "Audited events (one of eight) that a river never accounted for, in the time shown. Any is one too many.", "short", MISSING, [(None, "green"), (1, "red")], 4, 0),
+            stat("Monitor behind", "How old the newest event is that the monitor has heard of. Without it, nothing is known of the numbers beside: no data is no good sign.", "s", f"max(rapids_monitor_lag_seconds{{{N}}})", GREEN_BELOW(30, 60), 4, 0),
             row("The flow"),
             text(FLOW, 9),
             stat("1 · From the rapids", "Records that readers take from the stream.", "rps", rate("rapids_reader_records_total"), width=5),
@@ -412,14 +413,14 @@ def offers():
             stat("Covered", "Views that got an offer within 5 s, in the time shown. Objective: 99 %.", "percentunit", COVERED, GREEN_ABOVE(0.98, 0.99), 4),
             stat("Offers per selection", "The mean of all selections, empty ones included.", "short", f"sum(rate(offers_per_view_sum{{{N}, {REAL}}}{RATE})) / sum(rate(offers_per_view_count{{{N}, {REAL}}}{RATE}))", width=4, decimals=1),
             stat("Time to offer, p95", "From the view to its selection. Objective: 3 s.", "s", quantile(0.95, "offers_time_to_offer_seconds", REAL), GREEN_BELOW(2.5, 3), 4),
-            stat("Value", "Expected margin of what was selected, per minute, in minor units of the currency.", "short", per_minute("offers_value_total", ""), width=4),
+            stat("Value", "Expected margin of the best offer of each selection, per minute, in minor units of the currency.", "short", per_minute("offers_value_total", ""), width=4),
             stat("Without any offer", "Views in the time shown that got an empty selection, or none.", "short", f'sum(increase(offers_views_judged_total{{{N}, {REAL}, result!="offered"}}[$__range]))', [(None, "green"), (1, "orange")], 4, 0),
             graph("Views, by what came of them", "Per minute. `offered`: in time; `empty`: a selection without offers; `missing`: none in time.", "opm", [(per_minute("offers_views_judged_total", "result"), "{{result}}")], stacked=True),
             graph("Selections", "Per minute, by version of the engine and result.", "opm", [(per_minute("offers_selected_total", "engine_version, result"), "{{engine_version}} {{result}}")]),
             graph("Time to offer", "Quantiles.", "s", quantiles("offers_time_to_offer_seconds", REAL)),
             graph("Offers made", "Per minute, by who makes them.", "opm", [(per_minute("offers_proposed_total", "offerer, version"), "{{offerer}} {{version}}")], stacked=True),
             graph("Offers made, by basis", "Per minute: for everybody, for a segment, for a segment and a tier.", "opm", [(per_minute("offers_proposed_total", "basis"), "{{basis}}")], stacked=True),
-            graph("Late and amended", "Per minute: offers that came after their window, and selections that were put in the place of another.", "opm", [(f"60 * {rate('offer_engine_late_total', by='action')} or vector(0)", "late: {{action}}"), (per_minute("offers_amended_total", ""), "amended")]),
+            graph("Late and amended", "Per minute: offers that came after their window, and selections that were put in the place of another.", "opm", [(f"60 * {rate('offer_engine_late_total', by='offerer, action')} or vector(0)", "late: {{offerer}} {{action}}"), (per_minute("offers_amended_total", ""), "amended")]),
             graph("Segments", "Customers per minute, by segment.", "opm", [(per_minute("segments_resolved_total", "segment"), "{{segment}}")], stacked=True),
             graph("Tiers", "Customers per minute, by tier.", "opm", [(per_minute("memberships_resolved_total", "tier"), "{{tier}}")], stacked=True),
             graph("Shown and accepted", "Offers per minute, as channels tell.", "opm", [(per_minute("offers_shown_total", ""), "shown"), (f"{per_minute('offers_accepted_total', '')} or vector(0)", "accepted")]),
@@ -433,18 +434,19 @@ def offers():
 
 def experiments():
     a = f'{REAL}, arm=~"$arm", arm!=""'
+    arms = lambda outcome: f'sum by (experiment, arm) (increase(offers_by_arm_total{{{N}, outcome="{outcome}"}}[$__range]))'  # noqa: E731
     return dashboard(
         "experiments",
         "Experiments",
         "Arms side by side, as experiment:arm. An arm whose control converts better costs money: `rapids experiment report NAME` judges by statistics.",
         [
             graph("Selections", "Per minute, by arm: the weights of the arms, if all is well.", "opm", [(f"60 * {rate('offers_selected_total', a, 'arm')}", "{{arm}}")], 12),
-            graph("Value per selection", "Expected margin, in minor units of the currency.", "short", [(f"{rate('offers_value_total', a, 'arm')} / ({rate('offers_selected_total', a, 'arm')} > 0)", "{{arm}}")], 12),
+            graph("Value per selection", "Expected margin of the best offer, in minor units of the currency.", "short", [(f"{rate('offers_value_total', a, 'arm')} / ({rate('offers_selected_total', a, 'arm')} > 0)", "{{arm}}")], 12),
             graph("Time to offer, p95", "From the view to its selection, by arm.", "s", [(quantile(0.95, "offers_time_to_offer_seconds", a, "arm"), "{{arm}}")]),
             graph("Without any offer", "Selections that are empty, of all, by arm.", "percentunit", [(f"1 - {rate('offers_selected_total', a + ', result=' + chr(34) + 'some' + chr(34), 'arm')} / ({rate('offers_selected_total', a, 'arm')} > 0)", "{{arm}}")]),
             graph("Shown", "Offers per minute, by arm, as channels tell.", "opm", [(f"60 * {rate('offers_shown_total', a, 'arm')}", "{{arm}}")]),
-            stat("Conversion", "Offers accepted, of those shown, in the time shown.", "percentunit", [(f"sum by (arm) (increase(offers_accepted_total{{{N}, {a}}}[$__range])) / (sum by (arm) (increase(offers_shown_total{{{N}, {a}}}[$__range])) > 0)", "{{arm}}")], width=12),
-            stat("Enough data", "Offers shown in the time shown. Below 1000 for an arm, differences say nothing.", "short", [(f"sum by (arm) (increase(offers_shown_total{{{N}, {a}}}[$__range]))", "{{arm}}")], [(None, "orange"), (1_000, "green")], 12, 0),
+            stat("Conversion", "Offers accepted, of those shown, in the time shown, by experiment and arm.", "percentunit", [(f"{arms('accepted')} / ({arms('shown')} > 0)", "{{experiment}} {{arm}}")], width=12),
+            stat("Enough data", "Offers shown in the time shown. Below 1000 for an arm, differences say nothing.", "short", [(arms("shown"), "{{experiment}} {{arm}}")], [(None, "orange"), (1_000, "green")], 12, 0),
         ],
         [ARM],
     )
