@@ -1,27 +1,43 @@
 {{/*
 Writes src over dst, in dst. Lists and texts are replaced, maps are gone into. (mergeOverwrite takes an empty value for
-none in some versions, and `enabled: false` is a value.)
+none in some versions, and `enabled: false` is a value.) Null takes a key away where keys are anybody's, as in `config`
+and `resources`; what templates read stays as it was.
 */}}
 {{- define "rapids.merge" -}}
 {{- $dst := .dst -}}
+{{- $open := .open | default false -}}
+{{- $read := list "image" "serviceAccount" "podDisruptionBudget" "topologySpread" "strategy" "hpa" "keda" -}}
 {{- range $key, $value := .src -}}
 {{- if and (kindIs "map" $value) (kindIs "map" (get $dst $key)) -}}
-{{- include "rapids.merge" (dict "dst" (get $dst $key) "src" $value) -}}
+{{- include "rapids.merge" (dict "dst" (get $dst $key) "src" $value "open" (or $open (not (has $key $read)))) -}}
 {{- else if not (kindIs "invalid" $value) -}}
 {{- $_ := set $dst $key (deepCopy $value) -}}
+{{- else if $open -}}
+{{- $_ := unset $dst $key -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* root, name, kind, service and layers: one component as it is in the end, checked. */}}
+{{/* root, name, kind, service and layers: one component as it is in the end. */}}
 {{- define "rapids.component" -}}
 {{- $it := deepCopy .root.Values.defaults -}}
+{{- $own := dict "hpa" dict "keda" dict "strategy" dict -}}
 {{- range .layers -}}
 {{- include "rapids.merge" (dict "dst" $it "src" (omit . "versions")) -}}
+{{- include "rapids.merge" (dict "dst" $own "src" (pick . "replicas" "hpa" "keda" "strategy")) -}}
 {{- end -}}
+{{- if $it.single -}}
+{{- /* What is for all is not for it; what is said of itself is, and is refused where it is more than one. */ -}}
+{{- $_ := set $it "replicas" (ternary $own.replicas (min 1 (int $it.replicas)) (hasKey $own "replicas")) -}}
+{{- $_ := set $it.hpa "enabled" ($own.hpa.enabled | default false) -}}
+{{- $_ := set $it.keda "enabled" ($own.keda.enabled | default false) -}}
+{{- if not $own.strategy -}}{{- $_ := set $it "strategy" (dict "type" "Recreate") -}}{{- end -}}
+{{- end -}}
+{{- if eq $it.strategy.type "Recreate" -}}{{- $_ := unset $it.strategy "rollingUpdate" -}}{{- end -}}
 {{- $fullname := printf "%s-%s" (include "rapids.fullname" .root) (trimPrefix "rapids-" .name) -}}
 {{- $_ := set $it "name" .name -}}
 {{- $_ := set $it "kind" .kind -}}
+{{- $_ := set $it "program" .service -}}
 {{- $_ := set $it "path" .path -}}
 {{- $_ := set $it "fullname" $fullname -}}
 {{- if not $it.image.repository -}}
@@ -70,9 +86,16 @@ A version drinks from the service's river as a canary, from one of its own as a 
 {{- toYaml $enabled -}}
 {{- end -}}
 
+{{/* By the name that its objects have: rapids-reader and reader are one. */}}
 {{- define "rapids.add" -}}
-{{- if hasKey .all .it.name -}}
-{{- fail (printf "\n\n%s: the name %s is taken by %s" .it.path .it.name (get .all .it.name).path) -}}
+{{- $it := .it -}}
+{{- if has (trimPrefix "rapids-" $it.name) (list "test" "bootstrap") -}}
+{{- fail (printf "\n\n%s: the name %s is that of the chart's own %s: choose another" $it.path $it.name (trimPrefix "rapids-" $it.name)) -}}
 {{- end -}}
-{{- $_ := set .all .it.name .it -}}
+{{- range $_, $other := .all -}}
+{{- if eq $other.fullname $it.fullname -}}
+{{- fail (printf "\n\n%s: the name %s is taken by %s: choose another" $it.path $it.fullname $other.path) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .all $it.name $it -}}
 {{- end -}}

@@ -3,7 +3,9 @@
 {{- $prefix := .prefix -}}
 {{- range $key, $value := .table -}}
 {{- $key := ternary $key ($key | toJson) (regexMatch "^[A-Za-z0-9_-]+$" $key) -}}
-{{- if kindIs "map" $value -}}
+{{- if kindIs "invalid" $value -}}
+{{- /* As if it was not there: Helm takes some of these away itself, and some not. */ -}}
+{{- else if kindIs "map" $value -}}
 {{- include "rapids.toml" (dict "prefix" (printf "%s%s." $prefix $key) "table" $value) -}}
 {{- else -}}
 {{- printf "%s%s = %s\n" $prefix $key (toJson $value) -}}

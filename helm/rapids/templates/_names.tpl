@@ -1,12 +1,12 @@
 {{- define "rapids.name" -}}
-{{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
 {{- end -}}
 
 {{/* Release and chart, but not twice the same: a release called rapids has rapids-location. */}}
 {{- define "rapids.fullname" -}}
 {{- $name := include "rapids.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
@@ -17,14 +17,19 @@
 {{/* What selects the pods of a component. Never changes: selectors of Deployments cannot. */}}
 {{- define "rapids.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rapids.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* A tag may be longer than a label's value, and begin or end with what that may not. */}}
+{{- define "rapids.versionLabel" -}}
+{{- .version | default .root.Chart.AppVersion | trimAll "-_." | trunc 63 | trimAll "-_." | quote -}}
 {{- end -}}
 
 {{/* Of a pod: without the chart's version, with which every pod would be replaced at each upgrade of the chart. */}}
 {{- define "rapids.podLabels" -}}
 {{ include "rapids.selectorLabels" . }}
-app.kubernetes.io/version: {{ .version | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "rapids.versionLabel" . }}
 app.kubernetes.io/part-of: {{ include "rapids.name" .root }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
@@ -34,7 +39,7 @@ app.kubernetes.io/part-of: {{ include "rapids.name" .root }}
 {{/* root, component, and version where a resource has one. */}}
 {{- define "rapids.labels" -}}
 {{ include "rapids.selectorLabels" . }}
-app.kubernetes.io/version: {{ .version | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "rapids.versionLabel" . }}
 app.kubernetes.io/part-of: {{ include "rapids.name" .root }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}

@@ -143,10 +143,6 @@ it have, instead of saying what is missing.
     - {{ . | quote }}
     {{- end }}
   env:
-    - name: RUN
-      valueFrom:
-        fieldRef:
-          fieldPath: metadata.uid
     - name: RAPIDS_STAGE
       value: {{ .root.Values.stage | quote }}
     {{- include "rapids.awsEnv" .root | nindent 4 }}
