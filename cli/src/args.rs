@@ -105,6 +105,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  \
         rapids top                                   # with the exports that `rapids up` printed\n  \
         rapids top --metrics http://127.0.0.1:9090   # a Prometheus: docker compose, or `kubectl port-forward`\n  \
+        rapids top --metrics http://127.0.0.1:9090 --namespace staging   # of several stages\n  \
         rapids top --once --json --metrics http://127.0.0.1:9464/metrics")]
     Top(top::Top),
     /// Run an embedded AWS with all daemons on 127.0.0.1 until Ctrl-C

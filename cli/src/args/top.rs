@@ -16,6 +16,9 @@ pub(crate) struct Top {
         required = true
     )]
     pub(crate) metrics: Vec<String>,
+    /// Of a Prometheus that has several stages: the namespace of one
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
     /// Time between two looks
     #[arg(long, default_value = "2s", value_parser = chassis::duration::parse)]
     pub(crate) every: Duration,

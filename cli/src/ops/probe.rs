@@ -18,6 +18,9 @@ use crate::output::Output;
 use crate::session::Session;
 use crate::tail::{Start, Tail};
 
+/// Time in which nothing else is to follow, such as a second selection.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
 /// Puts the view onto the rapids, shows stages as they come, and judges.
 pub(super) async fn run(session: &Session, settings: &Probe) -> Result<()> {
     let within = SignedDuration::try_from(settings.within).context("--within is too long")?;
@@ -29,12 +32,17 @@ pub(super) async fn run(session: &Session, settings: &Probe) -> Result<()> {
     let put = put.partition_key(view.partition_key()).data(Blob::new(view.to_json()));
     put.send().await.map_err(|error| Resource::Rapids(rapids).refused(error))?;
     let mut shown = Shown::of(session.output);
-    let give_up = Instant::now() + Duration::from_secs(settings.wait);
-    while !run.is_complete() && Instant::now() < give_up {
+    let mut give_up = Instant::now() + Duration::from_secs(settings.wait);
+    let mut is_complete = false;
+    while Instant::now() < give_up {
         let Ok(records) = timeout_at(give_up, tail.records()).await else { break };
         let events = records?.into_iter().filter_map(|record| record.event.ok());
         events.filter(|it| *it.correlation() == view.event_id).for_each(|it| run.heard(&it));
         shown.news(&run, within)?;
+        if run.is_complete() && !is_complete {
+            is_complete = true;
+            give_up = give_up.min(Instant::now() + AFTERWARDS);
+        }
     }
     conclude(session.output, &view.event_id, &run.verdict(within))
 }

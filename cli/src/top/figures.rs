@@ -90,6 +90,26 @@ impl Reading {
         Self { at, wall, processes: BTreeMap::new(), down: BTreeMap::new() }
     }
 
+    /// What is of a namespace; of all that there is, if it is of one.
+    ///
+    /// # Errors
+    /// The namespaces, where there are several and none is wanted: their sum would look like one stage.
+    pub(super) fn of_namespace(mut self, wanted: Option<&str>) -> Result<Self, Vec<String>> {
+        if let Some(wanted) = wanted {
+            self.processes
+                .values_mut()
+                .for_each(|its| its.retain(|it| it.label("namespace") == wanted));
+            self.processes.retain(|_, its| !its.is_empty());
+            return Ok(self);
+        }
+        let all = self.processes.values().flatten().filter(|it| it.name == "rapids_build_info");
+        let names: BTreeSet<&str> = all.map(|it| it.label("namespace")).collect();
+        if names.len() > 1 {
+            return Err(names.into_iter().map(str::to_owned).collect());
+        }
+        Ok(self)
+    }
+
     /// What a source showed, or why it did not.
     pub(super) fn add(&mut self, source: &str, answer: Result<Vec<Sample>, String>) {
         match answer {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{Write as _, stdout};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -43,7 +43,8 @@ pub(crate) async fn run(settings: &Top, output: Output) -> anyhow::Result<()> {
     let every = settings.every.max(EVERY_LEAST);
     let live = output.terminal && !settings.once && !output.json;
     let _screen = live.then(Screen::enter);
-    let mut looks = Looks::from(look(&sources).await);
+    let namespace = settings.namespace.as_deref();
+    let mut looks = Looks::from(look(&sources, namespace).await?);
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,7 +53,7 @@ pub(crate) async fn run(settings: &Top, output: Output) -> anyhow::Result<()> {
             () = signals.next() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        let figures = looks.add(look(&sources).await);
+        let figures = looks.add(look(&sources, namespace).await?);
         let now = looks.last();
         if live {
             draw(&picture::lines(&figures, output.paint()));
@@ -94,14 +95,17 @@ impl Looks {
     }
 }
 
-async fn look(sources: &[Source]) -> Reading {
+async fn look(sources: &[Source], namespace: Option<&str>) -> anyhow::Result<Reading> {
     let at = Instant::now();
     let answers = join_all(sources.iter().map(Source::read)).await;
     let mut reading = Reading::new(at, Timestamp::now());
     for (source, answer) in sources.iter().zip(answers) {
         reading.add(source.name(), answer.and_then(|text| exposition::parse(&text)));
     }
-    reading
+    reading.of_namespace(namespace).map_err(|several| {
+        let several = several.join(", ");
+        anyhow!("there are several namespaces, {several}: choose one by --namespace")
+    })
 }
 
 /// As much of the picture as there is room for.

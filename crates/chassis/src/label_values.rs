@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Longest value; what is longer is no name.
-const LENGTH_MAX: usize = 60;
+/// Longest value, in bytes: names of rivers have up to 80, and arms of several experiments are joined.
+const LENGTH_MAX: usize = 200;
 /// The label of whatever came too late to have one of its own.
 const OTHER: &str = "other";
 
@@ -46,6 +46,6 @@ mod tests {
         assert_eq!(labels[..30], names[..30]);
         assert!(labels[30..].iter().all(|label| label == OTHER));
         assert_eq!(values.of("v3"), "v3");
-        assert_eq!(LabelValues::new(1).of(&"x".repeat(61)), OTHER);
+        assert_eq!(LabelValues::new(1).of(&"x".repeat(201)), OTHER);
     }
 }

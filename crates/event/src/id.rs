@@ -87,7 +87,9 @@ mod tests {
         let id = |n: u32| EventId::derived("s", &EventId::from("c"), "r", &n.to_string());
         let audited = (0..8_000).filter(|n| id(*n).is_audited()).count();
         assert!((850..1_150).contains(&audited), "{audited}");
-        assert!((0..100).all(|n| id(n).is_audited() == id(n).is_audited()));
+        // Processes of other builds have to agree.
+        let first: Vec<_> = (0..60).filter(|n| id(*n).is_audited()).collect();
+        assert_eq!(first, [15, 30, 39, 53]);
     }
 
     #[test]

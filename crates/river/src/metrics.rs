@@ -239,7 +239,6 @@ impl Metrics {
         self.self_check.set(ok.into());
     }
 
-    /// An event was handled, in `took`, `age` after it happened.
     /// An event was handled. A timer that the service set itself has no age: it was meant to wait.
     pub(crate) fn handled(&self, event_type: &str, took: Duration, age: Option<Duration>) {
         let event = heard(&self.listens_to, event_type);

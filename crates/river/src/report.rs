@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, warn};
 
-use acknowledged::Acknowledged;
+use acknowledged::{ACKNOWLEDGED, Acknowledged};
 pub(crate) use ping::Ping;
 use sampler::Sampler;
 
@@ -225,6 +225,14 @@ impl<H: Handler> Heart<H> {
         self.about.acknowledged.reports(&self.about)
     }
 
+    /// Puts reports onto the rapids; accounts among those that are given up are told as untold.
+    async fn put(&self, rapids: &Rapids, batch: &[Event], last: &CancellationToken) {
+        if !put(rapids, batch, last).await {
+            let accounts = batch.iter().filter(|it| it.event_type == ACKNOWLEDGED);
+            accounts.for_each(|report| self.about.acknowledged.lost(report));
+        }
+    }
+
     async fn beat(&self) -> Event {
         let check = timeout(CHECK_WITHIN, self.handler.self_check()).await;
         let check = check.unwrap_or_else(|_| Err("it took too long".to_owned()));
@@ -260,7 +268,7 @@ async fn publish<H: Handler>(
             biased;
             received = reports.recv_many(&mut batch, BATCH_MAX) => {
                 if received == 0 {
-                    put(&rapids, &heart.acknowledged(), &last).await;
+                    heart.put(&rapids, &heart.acknowledged(), &last).await;
                     return;
                 }
                 // Before the goodbye: of who is gone, nobody knows what it settled.
@@ -273,7 +281,7 @@ async fn publish<H: Handler>(
                 batch.extend(heart.acknowledged());
             }
         }
-        put(&rapids, &batch, &last).await;
+        heart.put(&rapids, &batch, &last).await;
         batch.clear();
     }
 }
@@ -297,12 +305,12 @@ async fn tell_logs(
     }
 }
 
-/// Publishes a batch, however long that takes, unless it is the last chance.
-async fn put(rapids: &Rapids, batch: &[Event], last: &CancellationToken) {
+/// Publishes a batch, however long that takes, unless it is the last chance; false if it is given up.
+async fn put(rapids: &Rapids, batch: &[Event], last: &CancellationToken) -> bool {
     let mut pause = Duration::from_secs(1);
     loop {
         match rapids.publish(batch).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(error @ NotPublished::NotAccepted { .. }) if !last.is_cancelled() => {
                 warn!(%error, "could not report");
                 last.run_until_cancelled(sleep(pause)).await;
@@ -310,7 +318,7 @@ async fn put(rapids: &Rapids, batch: &[Event], last: &CancellationToken) {
             }
             Err(error) => {
                 warn!(%error, reports = batch.len(), "gave up reports");
-                return;
+                return false;
             }
         }
     }

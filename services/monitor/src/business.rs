@@ -2,9 +2,9 @@
 
 use chassis::LabelValues;
 use event::Event;
-use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::labels;
 use crate::metrics::Offers;
@@ -55,7 +55,7 @@ impl Business {
         &mut self,
         event: &Event,
         is_control: impl Fn(&str, &str) -> Option<bool>,
-        now: Timestamp,
+        now: Moment,
     ) {
         let synthetic = labels::synthetic(event);
         let word = |name: &str| event.payload.get(name).and_then(Value::as_str).unwrap_or("");
@@ -101,8 +101,8 @@ impl Business {
     }
 
     /// Time passes: views are judged.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
-        for judged in self.views.judge(now) {
+    pub(crate) fn tick(&mut self, clock: &Clock) {
+        for judged in self.views.judge(clock) {
             let synthetic = if judged.synthetic { "true" } else { "false" };
             self.metrics.judged.with_label_values(&[judged.result, synthetic]).inc();
         }
@@ -123,7 +123,7 @@ impl Business {
         }
     }
 
-    fn selected(&mut self, event: &Event, some: bool, now: Timestamp) {
+    fn selected(&mut self, event: &Event, some: bool, now: Moment) {
         let synthetic = labels::synthetic(event);
         let offers = event.payload.get("offers").and_then(Value::as_array);
         let offers = offers.map(Vec::as_slice).unwrap_or_default();

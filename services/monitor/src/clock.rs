@@ -40,15 +40,22 @@ impl Clock {
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
     }
 
-    /// The wall's clock has come so far.
-    pub(crate) fn tick(&mut self, wall: Timestamp) {
+    /// The wall's clock has come so far. True if it was set back: what began later than now began at no known time.
+    pub(crate) fn tick(&mut self, wall: Timestamp) -> bool {
+        let is_set_back = wall < self.looked;
+        if is_set_back {
+            self.looked = wall;
+            self.newest = self.newest.map(|newest| newest.min(wall));
+            self.used = self.used.min(wall);
+        }
         let elapsed = wall.duration_since(self.looked).max(SignedDuration::ZERO);
-        self.looked = self.looked.max(wall);
-        let Some(newest) = self.newest else { return };
+        self.looked = wall;
+        let Some(newest) = self.newest else { return is_set_back };
         self.used = self.used.max(newest.saturating_sub(AHEAD_MAX).unwrap_or(Timestamp::MIN));
-        let step = elapsed.min(newest.duration_since(self.used));
+        let step = elapsed.min(newest.duration_since(self.used).max(SignedDuration::ZERO));
         let later = |at: Timestamp| at.saturating_add(step).unwrap_or(Timestamp::MAX);
         (self.used, self.passed) = (later(self.used), later(self.passed));
+        is_set_back
     }
 
     /// The time here.
@@ -128,6 +135,20 @@ mod tests {
             assert_eq!(clock.is_over(began, after), s >= 25, "{s}");
             assert_eq!(clock.lag(at(s)).as_secs(), 15);
         }
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_stops_nothing() {
+        let mut clock = Clock::new(at(0));
+        clock.heard(at(3_600), at(3_600));
+        assert!(!clock.tick(at(3_600)));
+        let before = clock.now();
+        assert!(clock.tick(at(0)));
+        for s in 1..=100 {
+            clock.heard(at(s), at(s));
+            assert!(!clock.tick(at(s)));
+        }
+        assert_eq!(clock.now().duration_since(before).as_secs(), 100);
     }
 
     #[test]

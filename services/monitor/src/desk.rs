@@ -30,6 +30,8 @@ pub(crate) struct Desk {
     producer: Producer,
     river: String,
     clock: Clock,
+    silent_after: SignedDuration,
+    missing_after: SignedDuration,
     /// Rivers that have subscriptions.
     subscribed: BTreeSet<String>,
     recent: Recent,
@@ -74,6 +76,8 @@ impl Desk {
             producer,
             river: river.to_owned(),
             clock: Clock::new(now),
+            silent_after: signed(config.silent_after),
+            missing_after: signed(config.missing_after),
             subscribed: BTreeSet::new(),
             recent: Recent::default(),
             business: Business::new(config, metrics.offers.clone()),
@@ -91,7 +95,8 @@ impl Desk {
         }
     }
 
-    /// An event came here; false if it is a copy.
+    /// An event came here; false if it is a copy. What is much older than others that came is no news, as when somebody
+    /// replays the past: it says nothing of who lives, and nobody accounts for it again.
     pub(crate) fn heard(
         &mut self,
         event: &Event,
@@ -100,6 +105,11 @@ impl Desk {
     ) -> bool {
         self.clock.heard(event.timestamp, wall);
         let now = self.clock.now();
+        let is_past = |after| {
+            let bound = event.timestamp.saturating_add(after).unwrap_or(Timestamp::MAX);
+            self.clock.has_heard_of(bound)
+        };
+        let (is_stale, is_old) = (is_past(self.silent_after), is_past(self.missing_after));
         self.probes.heard(event);
         if !self.recent.is_new(&event.event_id) {
             return false;
@@ -113,18 +123,24 @@ impl Desk {
                 }
             }
             "system.Acknowledged" => self.acknowledged(event, now),
+            "system.ServiceHeartbeat" if is_stale => {}
             "system.ServiceHeartbeat" => {
                 self.instances.heard(event, now);
                 let river = event.payload.get("river").and_then(Value::as_str);
                 self.audit.lives(river.unwrap_or_default(), now);
             }
             _ => {
-                self.instances.heard(event, now);
+                if !is_stale {
+                    self.instances.heard(event, now);
+                }
                 let is_control =
                     |name: &str, arm: &str| experiments.and_then(|them| them.is_control(name, arm));
-                self.business.heard(event, is_control, now);
+                self.business.heard(event, is_control, self.clock.moment(wall));
                 let is_elsewhere =
                     |river: &str| experiments.is_some_and(|them| them.is_elsewhere(river, event));
+                if is_old {
+                    return true;
+                }
                 let moment = self.clock.moment(wall);
                 let (acknowledged, unknown) = self.audit.heard(event, is_elsewhere, moment);
                 self.audited("acknowledged", &acknowledged);
@@ -170,10 +186,16 @@ impl Desk {
 
     /// Time passes: what is due is judged. Returns what the rapids are to be told.
     pub(crate) fn tick(&mut self, wall: Timestamp) -> Vec<Event> {
-        self.clock.tick(wall);
+        if self.clock.tick(wall) {
+            warn!(
+                "the clock of this machine was set back: pings and probes under way are forgotten"
+            );
+            self.pings.forget();
+            self.probes.forget();
+        }
         let now = self.clock.now();
         self.metrics.ways.lag.set(self.clock.lag(wall).as_secs_f64());
-        self.business.tick(now);
+        self.business.tick(&self.clock);
         for (river, lost) in self.pings.lost(&self.clock) {
             let labels = [self.names.rivers.of(&river), "lost"];
             self.metrics.ways.pings.with_label_values(&labels).inc_by(lost);
@@ -233,19 +255,23 @@ impl Desk {
         }
         if passed {
             let success = self.metrics.probes.success.with_label_values(&[verdict.probe]);
-            success.set(verdict.since.as_duration().as_secs_f64());
+            // Of several that are judged at once, the newest counts.
+            success.set(verdict.since.as_duration().as_secs_f64().max(success.get()));
         }
     }
 
     fn silences(&mut self, now: Timestamp, wall: Timestamp) -> Vec<Event> {
         let mut told = Vec::new();
         for (name, it) in self.instances.fell_silent(&self.subscribed, now) {
-            warn!(service = it.service, instance = name, river = it.river, "a process fell silent");
-            let service = self.names.services.of(&it.service);
-            self.metrics.ways.silences.with_label_values(&[service]).inc();
             // What it had settled and not told yet, nobody knows.
             let unknown = self.audit.doubt(&it.river);
             self.audited("unknown", &Counts::from([(it.river.clone(), unknown)]));
+            if it.state == State::Gone {
+                continue;
+            }
+            warn!(service = it.service, instance = name, river = it.river, "a process fell silent");
+            let service = self.names.services.of(&it.service);
+            self.metrics.ways.silences.with_label_values(&[service]).inc();
             let payload = json!({
                 "service": it.service, "version": it.version, "instance": name, "river": it.river,
                 "silentForMs": now.duration_since(it.heard).as_millis(),

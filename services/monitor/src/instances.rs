@@ -19,6 +19,8 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(10);
 pub(crate) enum State {
     Up,
     Stopping,
+    /// It said goodbye, or was waited for in vain.
+    Gone,
     Silent,
 }
 
@@ -40,13 +42,14 @@ pub(crate) struct Instances {
 }
 
 impl State {
-    pub(crate) const ALL: [Self; 3] = [Self::Up, Self::Stopping, Self::Silent];
+    pub(crate) const ALL: [Self; 4] = [Self::Up, Self::Stopping, Self::Gone, Self::Silent];
 
     /// The label of it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Stopping => "stopping",
+            Self::Gone => "gone",
             Self::Silent => "silent",
         }
     }
@@ -62,7 +65,8 @@ impl Instances {
     pub(crate) fn heard(&mut self, event: &Event, now: Timestamp) {
         let state = match event.event_type.as_str() {
             "system.ServiceUp" | "system.ServiceReady" | "system.ServiceHeartbeat" => State::Up,
-            "system.ServiceStopping" | "system.ServiceDown" => State::Stopping,
+            "system.ServiceStopping" => State::Stopping,
+            "system.ServiceDown" => State::Gone,
             _ => return,
         };
         let name = word(event, "instance");
@@ -73,42 +77,47 @@ impl Instances {
         if name.is_empty() || (self.known.len() >= WATCHED_MAX && !self.known.contains_key(name)) {
             return;
         }
-        let stopping = self.known.get(name).is_some_and(|it| it.state == State::Stopping);
+        let before = self.known.get(name).map(|it| it.state);
+        let state = match (before, state) {
+            (Some(State::Gone), _) => State::Gone,
+            (Some(State::Stopping), State::Up) => State::Stopping,
+            _ => state,
+        };
         let instance = Instance {
             service: word(event, "service").to_owned(),
             version: word(event, "version").to_owned(),
             river: word(event, "river").to_owned(),
-            state: if stopping { State::Stopping } else { state },
+            state,
             heard: now,
         };
         self.known.insert(name.to_owned(), instance);
     }
 
-    /// Those that have just fallen silent, by name. A process that was stopping and does not say that it is down was
-    /// killed: it is not missed. The last one of a service on a river that is wanted is not forgotten: it shows that nobody
-    /// drinks from there.
+    /// Those that have just fallen silent, by name. A process that was stopping and never said that it is down is gone: it
+    /// is not missed, but what it had to tell is. The last one on a river that is wanted is not forgotten: it shows that
+    /// nobody drinks from there.
     pub(crate) fn fell_silent(
         &mut self,
         wanted: &BTreeSet<String>,
         now: Timestamp,
     ) -> Vec<(String, Instance)> {
         let age = |it: &Instance| now.duration_since(it.heard);
-        let post = |it: &Instance| (it.service.clone(), it.river.clone());
         let up = self.known.values().filter(|it| it.state == State::Up);
-        let mut held: BTreeSet<_> = up.map(post).collect();
+        let mut held: BTreeSet<_> = up.map(|it| it.river.clone()).collect();
         let mut old: Vec<_> = self.known.iter().filter(|(_, it)| it.state != State::Up).collect();
         old.sort_by_key(|(_, it)| Reverse(it.heard));
         let forgotten = |(name, it): (&String, &Instance)| {
-            let is_last = wanted.contains(&it.river) && held.insert(post(it));
+            let is_last = wanted.contains(&it.river) && held.insert(it.river.clone());
             (!is_last && age(it) >= FORGOTTEN_AFTER).then(|| name.clone())
         };
         let forgotten: Vec<_> = old.into_iter().filter_map(forgotten).collect();
         forgotten.iter().for_each(|name| drop(self.known.remove(name)));
-        let quiet = |it: &&mut Instance| it.state == State::Up && age(it) >= self.silent_after;
+        let alive = |it: &Instance| matches!(it.state, State::Up | State::Stopping);
+        let quiet = |it: &&mut Instance| alive(it) && age(it) >= self.silent_after;
         let mut silent = Vec::new();
         for (name, it) in &mut self.known {
             if let Some(it) = Some(it).filter(quiet) {
-                it.state = State::Silent;
+                it.state = if it.state == State::Up { State::Silent } else { State::Gone };
                 silent.push((name.clone(), it.clone()));
             }
         }
@@ -184,7 +193,7 @@ mod tests {
         instances.heard(&said("ServiceStopping", "a"), at(1));
         instances.heard(&said("ServiceHeartbeat", "a"), at(2));
         assert_eq!(states(&instances), [State::Stopping]);
-        assert_eq!(instances.fell_silent(&nobody(), at(100)), []);
+        assert_eq!(instances.fell_silent(&nobody(), at(40)), []);
         instances.heard(&said("ServiceDown", "a"), at(101));
         instances.heard(&said("ServiceHeartbeat", "a"), at(102));
         assert_eq!(instances.fell_silent(&nobody(), at(200)), [], "a heartbeat after the goodbye");
@@ -205,6 +214,15 @@ mod tests {
         instances.heard(&said("ServiceHeartbeat", "c"), at(10_001));
         instances.fell_silent(&wanted, at(10_002));
         assert_eq!(states(&instances), [State::Up]);
+    }
+
+    #[test]
+    fn who_is_killed_while_it_stops_is_gone_and_what_it_had_to_tell_is_missed() {
+        let mut instances = instances();
+        instances.heard(&said("ServiceStopping", "a"), at(0));
+        let gone = instances.fell_silent(&nobody(), at(45));
+        assert_eq!(gone[0].1.state, State::Gone);
+        assert_eq!(instances.fell_silent(&nobody(), at(46)), []);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, Moment};
 
-/// Pings that are waited for.
-const WAITING_MAX: usize = 100;
+/// Pings that are waited for, those of five minutes: of what was long ago, nothing is told when all is well again.
+const WAITING_MAX: usize = 10;
 
 /// Pings that are on their way.
 #[derive(Debug)]
@@ -38,10 +38,18 @@ impl Pings {
         &self.answering
     }
 
+    /// Waits for none any more.
+    pub(crate) fn forget(&mut self) {
+        self.sent.clear();
+    }
+
     /// A ping for these rivers; none where there are none.
     pub(crate) fn send(&mut self, rivers: BTreeSet<String>, now: Moment) -> Option<Event> {
-        if rivers.is_empty() || self.sent.len() >= WAITING_MAX {
+        if rivers.is_empty() {
             return None;
+        }
+        if self.sent.len() >= WAITING_MAX {
+            self.sent.pop_front();
         }
         let ping = Event::root("system.Ping", "system", json!({}), now.wall);
         self.sent.push_back(Sent { id: ping.event_id.clone(), at: now, rivers });

@@ -18,8 +18,8 @@ pub use run::{Run, Verdict};
 pub(crate) const NAMES: [&str; 3] = ["sally", "anonymous", "duplicate"];
 /// Domain of their views.
 const DOMAIN: &str = "probe";
-/// Runs that are waited for.
-const RUNS_MAX: usize = 1_000;
+/// Runs that are waited for, those of ten minutes: of what was long ago, nothing is told when all is well again.
+const RUNS_MAX: usize = 30;
 
 /// Somebody who is known: the view, to be put onto the rapids, and what to show the events to that follow. `customer` is a
 /// road warrior and a platinum member, by the tables of segmentation and membership.
@@ -61,7 +61,9 @@ impl Probes {
     /// The next probe's events, to be put onto the rapids.
     pub(crate) fn start(&mut self, now: Moment) -> Vec<Event> {
         if self.runs.len() >= RUNS_MAX {
-            return Vec::new();
+            let oldest = self.runs.iter().min_by_key(|(_, (began, _))| began.wall);
+            let oldest = oldest.map(|(id, _)| id.clone());
+            oldest.map(|id| self.runs.remove(&id));
         }
         let name = NAMES[self.turn % NAMES.len()];
         self.turn += 1;
@@ -70,6 +72,11 @@ impl Probes {
         self.runs.insert(view.event_id.clone(), (now, Run::new(name, now.wall)));
         let copies = if name == "duplicate" { 2 } else { 1 };
         vec![view; copies]
+    }
+
+    /// Waits for none any more.
+    pub(crate) fn forget(&mut self) {
+        self.runs.clear();
     }
 
     /// An event, copies included.

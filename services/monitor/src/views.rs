@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use event::{Event, EventId};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::labels;
 
@@ -16,7 +17,7 @@ const OPEN_MAX: usize = 100_000;
 pub(crate) struct Views {
     open: HashMap<EventId, View>,
     /// When each was first heard of, in that order.
-    order: VecDeque<(Timestamp, EventId)>,
+    order: VecDeque<(Moment, EventId)>,
     offered_within: SignedDuration,
     judged_after: SignedDuration,
 }
@@ -61,19 +62,14 @@ impl Views {
     }
 
     /// A page was viewed. Its selection may have come before it.
-    pub(crate) fn viewed(&mut self, event: &Event, now: Timestamp) -> Option<Offered> {
+    pub(crate) fn viewed(&mut self, event: &Event, now: Moment) -> Option<Offered> {
         let view = self.view(event.correlation(), now);
         view.viewed.get_or_insert((event.timestamp, event.synthetic));
         view.time()
     }
 
     /// Offers were selected, or none.
-    pub(crate) fn selected(
-        &mut self,
-        event: &Event,
-        some: bool,
-        now: Timestamp,
-    ) -> Option<Offered> {
+    pub(crate) fn selected(&mut self, event: &Event, some: bool, now: Moment) -> Option<Offered> {
         let view = self.view(event.correlation(), now);
         view.selected.get_or_insert_with(|| (event.timestamp, labels::arm(event)));
         if some {
@@ -90,10 +86,10 @@ impl Views {
     }
 
     /// Judges what is due. A selection whose view was never heard of, as after a start, is no view.
-    pub(crate) fn judge(&mut self, now: Timestamp) -> Vec<Judged> {
+    pub(crate) fn judge(&mut self, clock: &Clock) -> Vec<Judged> {
         let mut judged = Vec::new();
         while let Some((heard, _)) = self.order.front() {
-            let is_due = now.duration_since(*heard) >= self.judged_after;
+            let is_due = clock.is_over(*heard, self.judged_after);
             if !is_due && self.order.len() <= OPEN_MAX {
                 break;
             }
@@ -105,7 +101,7 @@ impl Views {
         judged
     }
 
-    fn view(&mut self, conversation: &EventId, now: Timestamp) -> &mut View {
+    fn view(&mut self, conversation: &EventId, now: Moment) -> &mut View {
         if !self.open.contains_key(conversation) {
             self.order.push_back((now, conversation.clone()));
         }
@@ -154,6 +150,20 @@ mod tests {
         Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
     }
 
+    /// The clock of a monitor that hears all at once, at this time.
+    fn clock(ms: i64) -> Clock {
+        let mut clock = Clock::new(at(0));
+        for ms in (0..=ms).step_by(100) {
+            clock.heard(at(ms), at(ms));
+            clock.tick(at(ms));
+        }
+        clock
+    }
+
+    fn moment(ms: i64) -> Moment {
+        Moment { wall: at(ms), passed: at(ms) }
+    }
+
     fn view(ms: i64) -> Event {
         Event::root("ViewPage", "web", Value::Null, at(ms))
     }
@@ -168,8 +178,8 @@ mod tests {
     }
 
     fn result(views: &mut Views) -> Vec<&'static str> {
-        assert_eq!(views.judge(at(9_900)), []);
-        views.judge(at(30_000)).iter().map(|judged| judged.result).collect()
+        assert_eq!(views.judge(&clock(9_900)), []);
+        views.judge(&clock(30_000)).iter().map(|judged| judged.result).collect()
     }
 
     #[test]
@@ -178,11 +188,11 @@ mod tests {
             let (mut views, view) = (views(), view(0));
             let selection = selection(&view, 2_000);
             let told = if view_first {
-                assert_eq!(views.viewed(&view, at(10)), None);
-                views.selected(&selection, true, at(2_100))
+                assert_eq!(views.viewed(&view, moment(10)), None);
+                views.selected(&selection, true, moment(2_100))
             } else {
-                assert_eq!(views.selected(&selection, true, at(2_100)), None);
-                views.viewed(&view, at(2_200))
+                assert_eq!(views.selected(&selection, true, moment(2_100)), None);
+                views.viewed(&view, moment(2_200))
             };
             let offered = Offered { seconds: 2.0, arm: String::new(), synthetic: false };
             assert_eq!(told, Some(offered));
@@ -199,9 +209,9 @@ mod tests {
         ];
         for (selected, some, expected) in cases {
             let (mut views, view) = (views(), view(0));
-            views.viewed(&view, at(10));
+            views.viewed(&view, moment(10));
             if let Some(ms) = selected {
-                views.selected(&selection(&view, ms), some, at(ms));
+                views.selected(&selection(&view, ms), some, moment(ms));
             }
             assert_eq!(result(&mut views), [expected]);
         }
@@ -211,26 +221,41 @@ mod tests {
     fn an_empty_selection_that_is_amended_in_time_is_an_offer() {
         for (ms, expected) in [(4_000, "offered"), (5_001, "empty")] {
             let (mut views, view) = (views(), view(0));
-            views.viewed(&view, at(10));
-            views.selected(&selection(&view, 2_000), false, at(2_000));
+            views.viewed(&view, moment(10));
+            views.selected(&selection(&view, 2_000), false, moment(2_000));
             views.amended(&selection(&view, ms), true);
             assert_eq!(result(&mut views), [expected]);
         }
     }
 
     #[test]
+    fn a_monitor_that_hears_nothing_judges_nothing() {
+        let (mut views, view) = (views(), view(0));
+        let mut clock = clock(100);
+        views.viewed(&view, clock.moment(at(100)));
+        for ms in (200..=60_000).step_by(100) {
+            clock.tick(at(ms));
+            assert_eq!(views.judge(&clock), []);
+        }
+        views.selected(&selection(&view, 2_000), true, clock.moment(at(60_000)));
+        clock.heard(at(60_000), at(60_000));
+        clock.tick(at(70_000));
+        assert_eq!(views.judge(&clock)[0].result, "offered");
+    }
+
+    #[test]
     fn several_slots_are_one_view_that_is_timed_once() {
         let (mut views, view) = (views(), view(0));
-        views.viewed(&view, at(10));
-        assert!(views.selected(&selection(&view, 2_000), false, at(2_000)).is_some());
-        assert_eq!(views.selected(&selection(&view, 2_500), true, at(2_500)), None);
+        views.viewed(&view, moment(10));
+        assert!(views.selected(&selection(&view, 2_000), false, moment(2_000)).is_some());
+        assert_eq!(views.selected(&selection(&view, 2_500), true, moment(2_500)), None);
         assert_eq!(result(&mut views), ["offered"]);
     }
 
     #[test]
     fn a_selection_whose_view_was_before_the_start_is_not_judged() {
         let mut views = views();
-        views.selected(&selection(&view(0), 2_000), true, at(2_000));
+        views.selected(&selection(&view(0), 2_000), true, moment(2_000));
         assert_eq!(result(&mut views), [""; 0]);
     }
 
@@ -238,9 +263,9 @@ mod tests {
     fn memory_is_bounded_and_what_is_too_much_is_not_judged() {
         let mut views = views();
         for _ in 0..OPEN_MAX + 5 {
-            views.viewed(&view(0), at(0));
+            views.viewed(&view(0), moment(0));
         }
-        assert_eq!(views.judge(at(1)), []);
+        assert_eq!(views.judge(&clock(0)), []);
         assert_eq!((views.open.len(), views.order.len()), (OPEN_MAX, OPEN_MAX));
     }
 }

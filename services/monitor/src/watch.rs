@@ -10,7 +10,7 @@ use event::names::Stage;
 use event::{Event, Producer};
 use jiff::Timestamp;
 use river::{Context, Experiments, Failure, Handler, Outcome, Packet, Rapids};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,6 +25,9 @@ use crate::wanted;
 const TICK: Duration = Duration::from_secs(1);
 /// Time between two looks at the table of experiments, as in the kit.
 const EXPERIMENTS_EVERY: Duration = Duration::from_secs(5);
+
+/// Longest time for putting its own events onto the rapids: nothing is judged meanwhile.
+const SAID_WITHIN: Duration = Duration::from_secs(5);
 
 /// A timer that does not hurry after what it missed.
 fn skipping(mut timer: Interval) -> Interval {
@@ -199,7 +202,11 @@ impl Monitor {
         if events.is_empty() {
             return;
         }
-        let result = self.rapids.publish(events).await.map_err(|error| chassis::explain(&error));
+        let published = timeout(SAID_WITHIN, self.rapids.publish(events)).await;
+        let result = match published {
+            Ok(result) => result.map_err(|error| chassis::explain(&error)),
+            Err(_) => Err(format!("it took longer than {} s", SAID_WITHIN.as_secs())),
+        };
         let before = std::mem::replace(
             &mut *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner),
             result.as_ref().err().cloned(),

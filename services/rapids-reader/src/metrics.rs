@@ -155,6 +155,8 @@ mod tests {
         metrics.shard_started("b");
         assert_eq!(series(), 4);
         metrics.done("a", 3, 1);
+        let count = |outcome| metrics.records.with_label_values(&["a", outcome]).get();
+        assert_eq!((count("published"), count("quarantined")), (3, 1));
         metrics.shard_ended("a");
         assert_eq!(series(), 2);
     }

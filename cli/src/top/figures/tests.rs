@@ -89,6 +89,23 @@ fn a_prometheus_tells_of_several_processes() {
 }
 
 #[test]
+fn of_several_namespaces_one_is_to_be_chosen() {
+    let of = |namespace: &str| {
+        let label =
+            |name: &str| format!("{{instance=\"{namespace}:1\",namespace=\"{namespace}\",{name}");
+        READER.replace("{s", &label("s")).replace("{o", &label("o"))
+    };
+    let reading = || {
+        let mut reading = Reading::new(Instant::now(), Timestamp::UNIX_EPOCH);
+        reading.add("p", exposition::parse(&(of("prod") + &of("staging"))));
+        reading
+    };
+    assert_eq!(reading().of_namespace(None).unwrap_err(), ["prod", "staging"]);
+    let chosen = reading().of_namespace(Some("prod")).unwrap();
+    assert_eq!(chosen.processes.keys().collect::<Vec<_>>(), ["prod:1"]);
+}
+
+#[test]
 fn the_picture_is_a_table_for_each_kind() {
     let now = monitor(20, 150);
     let figures =

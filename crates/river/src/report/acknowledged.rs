@@ -7,6 +7,8 @@ use serde_json::json;
 
 use super::About;
 
+/// The event type of accounts.
+pub(super) const ACKNOWLEDGED: &str = "system.Acknowledged";
 /// Ids in one report: some 20 KB.
 const TOGETHER_MAX: usize = 500;
 /// Ids between two heartbeats; a process would have to settle ten thousand events a second.
@@ -39,6 +41,13 @@ impl Acknowledged {
         }
     }
 
+    /// A report of accounts could not be told: whoever audits is to know that some are missing.
+    pub(super) fn lost(&self, report: &Event) {
+        let ids = report.payload["ids"].as_array().map_or(0, Vec::len) as u64;
+        let untold = report.payload["untold"].as_u64().unwrap_or_default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).untold += ids + untold;
+    }
+
     /// What is to be told, in as many events as it takes; none if there is nothing.
     pub(super) fn reports(&self, about: &About) -> Vec<Event> {
         let kept = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -48,10 +57,14 @@ impl Acknowledged {
             if untold > 0 {
                 payload["untold"] = untold.into();
             }
-            about.event("system.Acknowledged", payload)
+            about.event(ACKNOWLEDGED, payload)
         };
-        let chunks = kept.ids.chunks(TOGETHER_MAX).enumerate();
-        // The first one says how many are missing: with room for none there would be no first one.
-        chunks.map(|(at, ids)| report(ids, if at == 0 { kept.untold } else { 0 })).collect()
+        let mut chunks: Vec<&[EventId]> = kept.ids.chunks(TOGETHER_MAX).collect();
+        if chunks.is_empty() && kept.untold > 0 {
+            chunks.push(&[]);
+        }
+        // The first one says how many are missing.
+        let untold = |at| if at == 0 { kept.untold } else { 0 };
+        chunks.into_iter().enumerate().map(|(at, ids)| report(ids, untold(at))).collect()
     }
 }

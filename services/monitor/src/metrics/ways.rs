@@ -26,7 +26,7 @@ impl Ways {
         Ok(Self {
             instances: number(
                 "rapids_service_instances",
-                "Processes by what was last heard of them: up, stopping (or gone) or silent.",
+                "Processes by what was last heard of them: up, stopping, gone or silent.",
                 &["service", "version", "river", "state"],
             )?,
             heartbeat_age: gauge(
