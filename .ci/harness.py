@@ -1,12 +1,15 @@
-"""What checks in this folder share: complaints, processes that end with the script, and tools.
+"""What checks in this folder share: their options, complaints, processes that end with the script, and tools.
 
 Tools have pinned versions. They are put into a scratch folder that is removed at the end; `--tools DIR` keeps it, for
 the next run or for another check. pip, npm, node and apt-get are needed; where they fetch packages from is the
 machine's business.
 """
 
+import argparse
 import atexit
 import contextlib
+import difflib
+import itertools
 import os
 import pathlib
 import shutil
@@ -14,12 +17,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARIES = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
-PATIENCE_S = 60
+PATIENCE_S = 120
+DIFF_LINES = 60
+# Of more than one check, so that they share them.
+AWS = ["ministack==1.5.33", "awscli==1.46.3"]  # Apart: they want other versions of what the packages of others want.
+CHECKOV = "checkov==3.3.30"
 UV = "uv==0.13.9"  # What checkov depends on takes pip a minute, and this some seconds.
 
 wrong = []
@@ -38,6 +46,31 @@ def end():
 
 
 @contextlib.contextmanager
+def checking(description, blesses=False):
+    """A whole check: the folder of its tools, one that is gone at its end, and whether it is to write what it compares."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tools", type=pathlib.Path, metavar="DIR", help="keep the tools there")
+    if blesses:
+        parser.add_argument("--bless", action="store_true", help="write what is made from something else")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="check-") as folder:
+        scratch = pathlib.Path(folder)
+        yield (options.tools or scratch / "tools").resolve(), scratch, blesses and options.bless
+    end()
+
+
+def is_made(path, text, bless):
+    """A file that is made from something else is committed as it would be made now; `--bless` makes it."""
+    before = path.read_text() if path.exists() else ""
+    if bless:
+        path.write_text(text)
+    elif before != text:
+        lines = difflib.unified_diff(before.splitlines(), text.splitlines(), "committed", "now", lineterm="", n=2)
+        print(*itertools.islice(lines, DIFF_LINES), sep="\n")
+        complain(f"{path.relative_to(ROOT)} is not as committed: `.ci/{pathlib.Path(sys.argv[0]).name} --bless`, and look at the difference")
+
+
+@contextlib.contextmanager
 def timed(what):
     since, before = time.monotonic(), len(wrong)
     yield
@@ -49,6 +82,13 @@ def run(*command, **options):
     if done.returncode:
         sys.exit(f"{done.stdout}\n{' '.join(map(str, command))}: exit {done.returncode}")
     return done.stdout
+
+
+def checkov(tools, folder, framework, *options):
+    command = [tools / "checkov", "--directory", folder, "--framework", framework, "--skip-download", "--compact", "--quiet"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    if done.returncode or "Passed checks" not in done.stdout:
+        complain(f"checkov: {done.stdout[-4000:]}{done.stderr[-2000:]}")
 
 
 def start(*command, **options):
