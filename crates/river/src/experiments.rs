@@ -88,7 +88,7 @@ impl Experiments {
         Some(it.arms.first().is_some_and(|first| first.name == arm))
     }
 
-    /// Rivers that belong to an arm, with what was told of them last: equal as long as nothing has changed.
+    /// Rivers that belong to an arm, each with the rules of all experiments for it.
     #[must_use]
     pub fn rivers(&self) -> BTreeMap<String, Vec<Rule>> {
         let known = Arc::clone(&self.0.borrow());

@@ -86,17 +86,16 @@ impl Depths {
                     self.metrics.depth.remove_label_values(&[name, state]).ok();
                 }
             }
-            (Which::Dead, None) => drop(self.metrics.dead.remove_label_values(&[name])),
+            (Which::Dead, None) => {
+                self.metrics.dead.remove_label_values(&[name]).ok();
+            }
         }
     }
 
     /// Shows a river no more.
     pub(crate) fn forget(&self, name: &str) {
-        // Some may never have been there.
-        for (state, _) in &STATES {
-            self.metrics.depth.remove_label_values(&[name, state]).ok();
-        }
-        self.metrics.dead.remove_label_values(&[name]).ok();
+        self.show(name, Which::River, None);
+        self.show(name, Which::Dead, None);
     }
 
     /// Remembers where the queue is; says once why it cannot be looked into, and once that it can again.

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::LabelValues;
 use event::{Event, EventId, Producer};
 use jiff::{SignedDuration, Timestamp};
 use river::Experiments;
 use serde_json::{Value, json};
 use tracing::{error, warn};
-
-use chassis::LabelValues;
 
 use crate::audit::{Audit, Counts, Missing, Wish};
 use crate::business::Business;
@@ -135,13 +134,13 @@ impl Desk {
                 }
                 let is_control =
                     |name: &str, arm: &str| experiments.and_then(|them| them.is_control(name, arm));
-                self.business.heard(event, is_control, self.clock.moment(wall));
-                let is_elsewhere =
-                    |river: &str| experiments.is_some_and(|them| them.is_elsewhere(river, event));
+                let moment = self.clock.moment(wall);
+                self.business.heard(event, is_control, moment);
                 if is_old {
                     return true;
                 }
-                let moment = self.clock.moment(wall);
+                let is_elsewhere =
+                    |river: &str| experiments.is_some_and(|them| them.is_elsewhere(river, event));
                 let (acknowledged, unknown) = self.audit.heard(event, is_elsewhere, moment);
                 self.audited("acknowledged", &acknowledged);
                 self.audited("unknown", &unknown);

@@ -62,8 +62,9 @@ impl Probes {
     pub(crate) fn start(&mut self, now: Moment) -> Vec<Event> {
         if self.runs.len() >= RUNS_MAX {
             let oldest = self.runs.iter().min_by_key(|(_, (began, _))| began.wall);
-            let oldest = oldest.map(|(id, _)| id.clone());
-            oldest.map(|id| self.runs.remove(&id));
+            if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+                self.runs.remove(&id);
+            }
         }
         let name = NAMES[self.turn % NAMES.len()];
         self.turn += 1;
