@@ -44,7 +44,15 @@ pub(crate) async fn run(settings: &Top, output: Output) -> anyhow::Result<()> {
     let live = output.terminal && !settings.once && !output.json;
     let _screen = live.then(Screen::enter);
     let namespace = settings.namespace.as_deref();
-    let mut looks = Looks::from(look(&sources, namespace).await?);
+    let first = look(&sources, namespace).await?;
+    if let (Some(namespace), true, true) =
+        (namespace, first.processes.is_empty(), first.down.is_empty())
+    {
+        bail!(
+            "no source shows anything of namespace {namespace}: without --namespace, the only one is shown, or all are named"
+        );
+    }
+    let mut looks = Looks::from(first);
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use crate::screen::play;
-use crate::support::{Up, rapids_at, run};
+use crate::support::{Up, rapids, rapids_at, run};
 
 #[test]
 fn a_stage_that_nobody_made_is_sick_and_says_of_what() {
@@ -53,6 +53,19 @@ fn a_probe_passes_where_everybody_answers_and_names_the_stage_of_who_does_not() 
     );
     assert!(out.contains("FAILED    combined_offer: it did not come"), "{out}");
     assert!(err.contains("rapids trace "), "{err}");
+}
+
+#[test]
+fn top_says_that_a_namespace_is_not_there() {
+    let mut up = Up::start(&["--json", "--embedded-services", "segmentation"]);
+    let ready: Value = serde_json::from_str(&up.line()).unwrap();
+    let metrics = format!("{}/metrics", ready["admin"]["segmentation"].as_str().unwrap());
+    let top = ["top", "--once", "--every", "100ms", "--metrics", metrics.as_str()];
+    let (out, err, code) = run(rapids().args(top));
+    assert!(code == 0 && out.contains("segmentation"), "{out}{err}");
+    let (out, err, code) = run(rapids().args(top).args(["--namespace", "nowhere"]));
+    assert_eq!((out.as_str(), code), ("", 1));
+    assert!(err.contains("namespace nowhere"), "{err}");
 }
 
 #[test]
